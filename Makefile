@@ -1,0 +1,45 @@
+# The two commands: make run, make test. Both install what they need into .venv, from pinned requirements.
+# A machine has Python under one of these names.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
+
+.PHONY: run test token lint lock
+.DEFAULT_GOAL := run
+
+run: $(VENV)/run ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
+	@$(BIN)/python -m api run
+
+test: $(VENV)/test ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+token: $(VENV)/run ## Print an access token of the development issuer (SCOPE="read:messages", or empty)
+	@$(BIN)/python -m api token $(if $(filter undefined,$(origin SCOPE)),,--scope "$(SCOPE)")
+
+lint: $(VENV)/test ## Check formatting, style and types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+lock: $(VENV)/test ## Pin the newest releases that pyproject.toml allows
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		-c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Each stamp says that its requirements are installed; a newer pin makes it stale.
+$(VENV)/run: requirements.txt | $(VENV)/bin/python
+	@echo "Installing what the API needs into $(VENV) …"
+	@$(PIP_INSTALL) requirements.txt
+	@touch $@
+
+$(VENV)/test: requirements-dev.txt | $(VENV)/bin/python
+	@echo "Installing what the API and its tests need into $(VENV) …"
+	@$(PIP_INSTALL) requirements-dev.txt
+	@touch $@ $(VENV)/run

@@ -1,0 +1,103 @@
+"""The command line: `python -m api …`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+
+from api.settings import Settings, SettingsError
+
+_SPEC = click.option(
+    "--spec",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The OpenAPI 3.0 document to serve, in place of this project's own.",
+)
+
+
+def _settings(*, development: bool, spec: Path | None = None, **given: Any) -> Settings:
+    try:
+        settings = Settings.load(development=development)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    given = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(settings, specification=spec or settings.specification, **given)
+
+
+@click.group()
+def cli() -> None:
+    """An API whose contract, routes and authorization policy are one file: openapi.yaml."""
+
+
+@cli.command()
+@_SPEC
+def run(spec: Path | None) -> None:
+    """Serve for development: responses are validated, changes reload.
+
+    Without AUTH0_DOMAIN, a development issuer is started on the next port.
+    """
+    from api.contract import ContractError
+    from api.development.server import run
+
+    try:
+        run(_settings(development=True, spec=spec))
+    except ContractError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@cli.command()
+@_SPEC
+@click.option("--host", help="The address to listen on, in place of HOST.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="The TCP port to listen on, in place of PORT.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many processes serve.")
+def serve(spec: Path | None, host: str | None, port: int | None, workers: int) -> None:
+    """Serve for production. Needs AUTH0_DOMAIN and AUTH0_AUDIENCE."""
+    from api.contract import ContractError
+    from api.server import serve
+
+    try:
+        serve(_settings(development=False, spec=spec, host=host, port=port), workers)
+    except (ContractError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@cli.command()
+@click.option("--scope", help="Space-separated; by default all that the API offers, with '' none.")
+def token(scope: str | None) -> None:
+    """Print an access token from the development issuer that is running."""
+    from api.development.clients import MACHINE
+
+    settings = _settings(development=True)
+    if not settings.development_issuer:
+        raise click.ClickException(
+            "AUTH0_DOMAIN is set, so there is no development issuer. Get a token from your tenant, or unset it."
+        )
+    (issuer,) = settings.issuers
+    try:
+        if scope is None:
+            scope = " ".join(_get(issuer + ".well-known/openid-configuration")["scopes_supported"])
+        answer = httpx.post(
+            issuer + "oauth/token",
+            data={
+                "grant_type": "client_credentials",
+                "client_id": MACHINE.client_id,
+                "client_secret": MACHINE.secret,
+                "audience": settings.audience,
+                "scope": scope,
+            },
+            trust_env=False,
+        )
+        click.echo(answer.raise_for_status().json()["access_token"])
+    except httpx.HTTPError as error:
+        raise click.ClickException(
+            f"No token from {issuer}: {error}. Is `make run` running, with this PORT?"
+        ) from error
+
+
+def _get(url: str) -> Any:
+    return httpx.get(url, trust_env=False).raise_for_status().json()
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m api")

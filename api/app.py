@@ -1,0 +1,55 @@
+"""The application: the contract, its handlers and its authorization, put together."""
+
+from functools import partial
+from pathlib import Path
+
+import connexion
+from connexion.middleware import ConnexionMiddleware
+from connexion.middleware.routing import RoutingMiddleware
+from connexion.middleware.security import SecurityMiddleware
+
+from api.authorization import Authorization, OAuth2Handler
+from api.contract import load_contract
+from api.problems import answer_with_problems
+from api.responses import RESPONSE_VALIDATORS, ContractResolver
+from api.routing import Routing, require_agreement
+from api.settings import Settings
+from security import Auth0JWTBearerTokenValidator
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    specification: Path | None = None,
+    validator: Auth0JWTBearerTokenValidator | None = None,
+) -> connexion.FlaskApp:
+    """Make the ASGI application that serves a contract.
+
+    Doesn't reach for the issuer: its keys are fetched when the first token comes.
+
+    Args:
+        settings: By default those of this process, for production.
+        specification: The contract, in place of the settings' one.
+        validator: The validator, in place of the one that the settings describe.
+
+    Raises:
+        SettingsError: A setting is missing or unusable.
+        ContractError: The contract can't be served or enforced as it stands.
+    """
+    settings = settings or Settings.load()
+    contract = load_contract(specification or settings.specification)
+    validator = validator or Auth0JWTBearerTokenValidator(settings.issuers, settings.audience)
+    ours = {RoutingMiddleware: Routing, SecurityMiddleware: partial(Authorization, realm=validator.realm)}
+    app = connexion.FlaskApp(
+        __name__,
+        middlewares=[ours.get(middleware, middleware) for middleware in ConnexionMiddleware.default_middlewares],
+        security_map={"oauth2": partial(OAuth2Handler, validator)},
+        validate_responses=settings.development,
+        validator_map={"response": RESPONSE_VALIDATORS},
+        resolver=ContractResolver(),
+    )
+    app.app.url_map.merge_slashes = False
+    app.app.before_request(require_agreement)
+    answer_with_problems(app)
+    app.add_api(contract)
+    return app

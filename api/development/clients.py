@@ -1,0 +1,112 @@
+"""Who the development issuer knows: its clients and its sample users."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin
+
+from security.issuer import is_loopback
+
+_CODE_LIFETIME = 60  # seconds
+
+
+@dataclass(frozen=True)
+class User:
+    """A sample user and what the API's scopes they may be granted."""
+
+    user_id: str
+    name: str
+    description: str
+    scopes: tuple[str, ...]
+
+
+def sample_users(scopes: Iterable[str]) -> dict[str, User]:
+    """One user who may have every scope, one who may have none; by `user_id`."""
+    every = tuple(scopes)
+    ada = User("auth0|ada", "Ada", f"may have {', '.join(every) or 'no scope, as the API has none'}", every)
+    ben = User("auth0|ben", "Ben", "may have no scope of the API", ())
+    return {user.user_id: user for user in (ada, ben)}
+
+
+@dataclass(frozen=True)
+class Client(ClientMixin):  # type: ignore[misc]  # Authlib is not typed
+    """A client; one with a secret is a machine, one without is a browser's."""
+
+    client_id: str
+    name: str
+    secret: str | None = None
+
+    def get_client_id(self) -> str:
+        return self.client_id
+
+    def get_default_redirect_uri(self) -> None:
+        return None
+
+    def get_allowed_scope(self, scope: str | None) -> str:
+        return scope or ""
+
+    def check_redirect_uri(self, redirect_uri: str) -> bool:
+        """Any address of this machine, with any port (RFC 8252, section 7.3)."""
+        parts = urlsplit(redirect_uri)
+        return parts.scheme in ("http", "https") and is_loopback(parts.hostname or "") and not parts.fragment
+
+    def check_client_secret(self, client_secret: str) -> bool:
+        return self.secret == client_secret
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        return (method == "none") == (self.secret is None)
+
+    def check_response_type(self, response_type: str) -> bool:
+        return self.secret is None and response_type == "code"
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        return grant_type == ("authorization_code" if self.secret is None else "client_credentials")
+
+
+# Not secrets: whoever reaches the development issuer may have any token anyway.
+MACHINE = Client("development", "Command line", "development")
+BROWSER = Client("browser", "Browser")
+CLIENTS: Mapping[str, Client] = MappingProxyType({client.client_id: client for client in (MACHINE, BROWSER)})
+
+
+@dataclass(frozen=True)
+class AuthorizationCode(AuthorizationCodeMixin):  # type: ignore[misc]
+    """What an authorization code stands for."""
+
+    client_id: str
+    redirect_uri: str
+    scope: str
+    audience: str | None
+    user: User
+    code_challenge: str | None
+    code_challenge_method: str | None
+    expires_at: float
+
+    @classmethod
+    def from_request(cls, request: Any) -> "AuthorizationCode":
+        """What the authorization request asked for."""
+        params: Mapping[str, str] = request.payload.data
+        return cls(
+            client_id=request.client.client_id,
+            redirect_uri=params.get("redirect_uri", ""),
+            scope=request.scope,
+            audience=params.get("audience"),
+            user=request.user,
+            code_challenge=params.get("code_challenge"),
+            code_challenge_method=params.get("code_challenge_method"),
+            expires_at=time.monotonic() + _CODE_LIFETIME,
+        )
+
+    def usable_by(self, client: Client) -> bool:
+        """Whether it was issued to this client and hasn't expired."""
+        return self.client_id == client.client_id and time.monotonic() < self.expires_at
+
+    def get_redirect_uri(self) -> str:
+        return self.redirect_uri
+
+    def get_scope(self) -> str:
+        return self.scope

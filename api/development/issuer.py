@@ -1,0 +1,210 @@
+"""An authorization server for development, on Authlib's own, with Auth0's paths and tokens in Auth0's shape.
+
+It gives a token to whoever asks, so it is for loopback addresses only, and production has no way to start it.
+"""
+
+import secrets
+import socket
+import threading
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6749 import grants
+from authlib.oauth2.rfc7636 import CodeChallenge
+from flask import Flask, Request, Response, render_template, request
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from api.development.clients import CLIENTS, AuthorizationCode, Client, User, sample_users
+from api.development.signing import LIFETIME, SigningKeys
+from security.issuer import is_loopback
+
+_OIDC_SCOPES = frozenset(("openid", "profile", "email"))
+
+
+class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib is not typed
+    """The authorization server. Its state lives in memory and ends with it.
+
+    Args:
+        url: The issuer URL, with its final slash.
+        scopes: What the API offers. The first sample user and the machine client may have all of it.
+
+    Raises:
+        ValueError: The URL is not on a loopback address.
+    """
+
+    def __init__(self, url: str, scopes: Iterable[str]) -> None:
+        super().__init__()
+        if not is_loopback(urlsplit(url).hostname or ""):
+            raise ValueError(f"The development issuer is for loopback addresses only, not for {url}")
+        self.url = url
+        self.keys = SigningKeys()
+        self.users = sample_users(scopes)
+        self.scopes = tuple(scopes)
+        self.codes: dict[str, AuthorizationCode] = {}
+        self.register_grant(_ClientCredentials)
+        self.register_grant(_AuthorizationCode, [CodeChallenge(required=True)])
+
+    def query_client(self, client_id: str) -> Client | None:
+        """Find a client, for Authlib."""
+        return CLIENTS.get(client_id)
+
+    def save_token(self, token: dict[str, Any], _: object) -> None:
+        """Keep nothing: a JWT speaks for itself, and nothing accepts the opaque tokens."""
+
+    def issue(
+        self, client: Client, audience: str | None, scope: str, *, user: User | None = None, **claims: Any
+    ) -> dict[str, Any]:
+        """The token response (RFC 6749, section 5.1), with what of the scope may be granted.
+
+        Args:
+            client: Who asks.
+            audience: For which API; without one the token is opaque, as Auth0's is.
+            scope: What is asked for. Nothing asked, nothing granted.
+            user: On whose behalf.
+            claims: Claims in addition to Auth0's, or in place of them.
+        """
+        allowed = _OIDC_SCOPES.union(user.scopes) if user else frozenset(self.scopes)
+        granted = " ".join(dict.fromkeys(name for name in scope.split() if name in allowed))
+        token = {
+            "iss": self.url,
+            "sub": user.user_id if user else f"{client.client_id}@clients",
+            "aud": audience,
+            "azp": client.client_id,
+            **({"scope": granted} if granted else {}),
+            **({} if user else {"gty": "client-credentials"}),
+            **claims,
+        }
+        access_token = self.keys.sign(token) if audience else secrets.token_urlsafe(24)
+        response = {"access_token": access_token, "token_type": "Bearer", "expires_in": LIFETIME}
+        return {**response, "scope": granted} if granted else response
+
+
+class _ClientCredentials(grants.ClientCredentialsGrant):  # type: ignore[misc]
+    TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_post", "client_secret_basic")
+
+    def generate_token(self, scope: str | None = None, **_: Any) -> dict[str, Any]:
+        issued: dict[str, Any] = self.server.issue(self.client, self.request.form.get("audience"), scope or "")
+        return issued
+
+
+class _AuthorizationCode(grants.AuthorizationCodeGrant):  # type: ignore[misc]
+    TOKEN_ENDPOINT_AUTH_METHODS = ("none",)
+
+    def save_authorization_code(self, code: str, request: Any) -> None:
+        self.server.codes[code] = AuthorizationCode.from_request(request)
+
+    def query_authorization_code(self, code: str, client: Client) -> AuthorizationCode | None:
+        found: AuthorizationCode | None = self.server.codes.pop(code, None)  # good for one try
+        return found if found and found.usable_by(client) else None
+
+    def delete_authorization_code(self, authorization_code: AuthorizationCode) -> None:
+        """It has been deleted when it was found."""
+
+    def authenticate_user(self, authorization_code: AuthorizationCode) -> User:
+        return authorization_code.user
+
+    def generate_token(self, user: User, scope: str | None = None, **_: Any) -> dict[str, Any]:
+        audience = self.request.authorization_code.audience
+        issued: dict[str, Any] = self.server.issue(self.client, audience, scope or "", user=user)
+        return issued
+
+
+class _Auth0Request(Request):
+    @property
+    def form(self) -> ImmutableMultiDict[str, str]:
+        """Auth0's token endpoint takes JSON as well as a form."""
+        return ImmutableMultiDict(self.get_json()) if self.is_json else super().form
+
+
+class _Endpoints:
+    """The issuer's web pages, at Auth0's paths."""
+
+    def __init__(self, issuer: DevelopmentIssuer) -> None:
+        self._issuer = issuer
+
+    def metadata(self) -> dict[str, Any]:
+        url, scopes = self._issuer.url, self._issuer.scopes
+        return {
+            "issuer": url,
+            "authorization_endpoint": f"{url}authorize",
+            "token_endpoint": f"{url}oauth/token",
+            "jwks_uri": f"{url}.well-known/jwks.json",
+            "scopes_supported": [*sorted(_OIDC_SCOPES), *scopes],
+            "response_types_supported": ["code"],
+            "grant_types_supported": ["authorization_code", "client_credentials"],
+            "token_endpoint_auth_methods_supported": ["none", "client_secret_post", "client_secret_basic"],
+            "code_challenge_methods_supported": ["S256"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        }
+
+    def key_set(self) -> dict[str, Any]:
+        return self._issuer.keys.public()
+
+    def login(self) -> str | tuple[str, int] | Response:
+        try:
+            grant = self._issuer.get_consent_grant()
+        except OAuth2Error as error:
+            if error.redirect_uri:
+                refusal: Response = self._issuer.handle_error_response(None, error)
+                return refusal
+            return render_template("login.html", error=error.description or error.error), 400
+        users = self._issuer.users.values()
+        return render_template("login.html", users=users, client=grant.client, params=request.args)
+
+    def authorize(self) -> Response:
+        user = self._issuer.users.get(request.form.get("user", ""))
+        oauth2_request = self._issuer.create_oauth2_request(None)
+        grant = self._issuer.get_authorization_grant(oauth2_request)
+        response: Response = self._issuer.create_authorization_response(oauth2_request, grant_user=user, grant=grant)
+        return response
+
+    def token(self) -> Response:
+        response: Response = self._issuer.create_token_response()
+        return response
+
+    def rotate(self) -> dict[str, Any]:
+        return {"kid": self._issuer.keys.rotate(withdraw="withdraw" in request.values)}
+
+
+def issuer_app(issuer: DevelopmentIssuer) -> Flask:
+    """The issuer's web application."""
+    app = Flask(__name__)
+    app.request_class = _Auth0Request
+    app.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost", "[::1]"]  # no other site may rebind its name to this one
+    endpoints = _Endpoints(issuer)
+    app.get("/.well-known/openid-configuration")(endpoints.metadata)
+    app.get("/.well-known/jwks.json")(endpoints.key_set)
+    app.get("/authorize")(endpoints.login)
+    app.post("/authorize")(endpoints.authorize)
+    app.post("/oauth/token")(endpoints.token)
+    app.post("/rotate")(endpoints.rotate)
+    app.after_request(_allow_browsers)
+    return app
+
+
+def _allow_browsers(response: Response) -> Response:
+    """Let pages of this machine fetch tokens themselves: Swagger UI, single-page applications."""
+    origin = request.headers.get("Origin", "")
+    if is_loopback(urlsplit(origin).hostname or ""):
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, X-Requested-With"
+        response.vary.add("Origin")
+    return response
+
+
+def serve_in_background(listener: socket.socket, issuer: DevelopmentIssuer) -> None:
+    """Serve an issuer on a listening socket until the process ends."""
+    host, port = listener.getsockname()[:2]
+    app = issuer_app(issuer)
+    server = make_server(host, port, app, threaded=True, fd=listener.fileno(), request_handler=_QuietHandler)
+    threading.Thread(target=server.serve_forever, name="development-issuer", daemon=True).start()
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Not logged: the query holds authorization codes, and the API's own log is what a developer reads."""

@@ -1,0 +1,127 @@
+"""The claims of an access token and what must hold of them (RFC 7519, section 4.1; RFC 9068, section 4)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from authlib.oauth2.rfc7523 import JWTBearerToken
+
+from security.errors import InvalidToken, Refusal
+
+Claims = dict[str, Any]
+
+
+class AccessToken(JWTBearerToken):  # type: ignore[misc]  # Authlib is not typed
+    """The claims of a validated access token: a `dict`, and the scopes that were read from it.
+
+    It carries no proof of its own: only the validator should make one.
+    """
+
+    scopes: frozenset[str]
+
+    def __init__(self, claims: Claims, scopes: frozenset[str]) -> None:
+        super().__init__(claims)
+        self.scopes = scopes
+
+    def get_scope(self) -> str:
+        """The scopes as one string (RFC 6749, section 3.3), for Authlib."""
+        return " ".join(sorted(self.scopes))
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the claims are compared with, at one moment. Times are in seconds, `now` since the epoch."""
+
+    audience: str
+    now: float
+    leeway: float
+    max_age: float | None
+
+
+def granted_scopes(claims: Claims, *names: str) -> frozenset[str]:
+    """The union of the scopes in the named claims, each a space-separated string or a list of strings."""
+    granted: set[str] = set()
+    for name in names:
+        value = claims.get(name, ())
+        granted.update(value.split(" ") if isinstance(value, str) else value)
+    granted.discard("")
+    return frozenset(granted)
+
+
+def check_claims(claims: Claims, expected: Expected) -> None:
+    """Check the claims of a JWT whose signature has been verified, in the order of the table.
+
+    Checks neither the issuer, which selects the key and so comes before the signature, nor any scope.
+
+    Raises:
+        InvalidToken: A row of the table doesn't hold.
+    """
+    for holds, refusal in CHECKS:
+        if not holds(claims, expected):
+            raise InvalidToken(refusal)
+
+
+def _is_date(value: object) -> bool:
+    # RFC 7519, section 2: a JSON number. The bound refuses infinity (1e999) and what a float can't hold.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
+
+
+def _is_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _well_typed(claims: Claims, _: Expected) -> bool:
+    return (
+        isinstance(claims.get("sub"), str)
+        and _is_date(claims.get("exp"))
+        and all(_is_date(claims[name]) for name in ("nbf", "iat") if name in claims)
+        and all(
+            isinstance(claims[name], str) or _is_strings(claims[name])
+            for name in ("aud", "scope", "scp")
+            if name in claims
+        )
+        and _is_strings(claims.get("permissions", []))
+    )
+
+
+def _is_access_token(claims: Claims, _: Expected) -> bool:
+    # OpenID Connect Core, section 2 and Back-Channel Logout, section 2.4: claims that access tokens don't have.
+    return claims.keys().isdisjoint(("nonce", "at_hash", "c_hash", "s_hash", "events"))
+
+
+def _audience(claims: Claims, expected: Expected) -> bool:
+    aud = claims.get("aud", [])
+    return expected.audience in ([aud] if isinstance(aud, str) else aud)
+
+
+def _not_expired(claims: Claims, expected: Expected) -> bool:
+    return bool(claims["exp"] > expected.now - expected.leeway)
+
+
+def _begun(claims: Claims, expected: Expected) -> bool:
+    return bool(claims.get("nbf", expected.now) <= expected.now + expected.leeway)
+
+
+def _young_enough(claims: Claims, expected: Expected) -> bool:
+    if expected.max_age is None:
+        return True
+    # A token that doesn't say how old it is, or says the future, could have any age.
+    age = expected.now - claims.get("iat", float("-inf"))
+    return bool(-expected.leeway <= age <= expected.max_age + expected.leeway)
+
+
+def _bearer(claims: Claims, _: Expected) -> bool:
+    # RFC 7800, section 3.1, RFC 9449, section 7.1: whoever ignores cnf accepts stolen tokens.
+    return "cnf" not in claims
+
+
+CHECKS: tuple[tuple[Callable[[Claims, Expected], bool], Refusal], ...] = (
+    (_well_typed, Refusal.CLAIMS),
+    (_is_access_token, Refusal.TYPE),
+    (_audience, Refusal.AUDIENCE),
+    (_not_expired, Refusal.EXPIRED),
+    (_begun, Refusal.NOT_YET_VALID),
+    (_young_enough, Refusal.TOO_OLD),
+    (_bearer, Refusal.SENDER_CONSTRAINED),
+)
+"""What must hold, and what to answer when it doesn't."""

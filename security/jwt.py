@@ -1,0 +1,84 @@
+"""Signed JWTs in compact serialization, taken apart strictly (RFC 7515, RFC 7519, section 7.2, RFC 8725).
+
+Nothing here is trusted yet: the signature is checked by the validator, with a key of the issuer.
+"""
+
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from joserfc.util import urlsafe_b64decode
+
+from security.errors import InvalidToken, Refusal
+
+MAX_TOKEN_LENGTH = 16 * 1024
+"""Characters; longer than any header field that the usual servers let through."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedJWT:
+    """A JWT's parts, decoded but not verified."""
+
+    header: dict[str, Any]
+    claims: dict[str, Any]
+    signing_input: bytes
+    signature: bytes
+
+    @classmethod
+    def parse(cls, token: str) -> "SignedJWT":
+        """Take a compact JWT apart.
+
+        Checks its length, structure, base64url without padding, and that header and claims are JSON objects without
+        duplicate members. Checks neither the signature nor any member.
+
+        Args:
+            token: The JWT, as it stands on the request.
+
+        Raises:
+            InvalidToken: It is too long, opaque, encrypted or malformed.
+        """
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise InvalidToken(Refusal.OVERSIZED)
+        try:
+            segments = token.encode("ascii").split(b".")
+        except UnicodeEncodeError as error:
+            raise InvalidToken(Refusal.MALFORMED) from error
+        if len(segments) != 3:
+            raise InvalidToken(_UNSIGNED.get(len(segments), Refusal.MALFORMED))
+        header, payload, signature = segments
+        try:
+            return cls(
+                header=_json_object(urlsafe_b64decode(header)),
+                claims=_json_object(urlsafe_b64decode(payload)),
+                signing_input=header + b"." + payload,
+                signature=urlsafe_b64decode(signature),
+            )
+        except (binascii.Error, ValueError, RecursionError) as error:
+            raise InvalidToken(Refusal.MALFORMED) from error
+
+
+_UNSIGNED = {1: Refusal.OPAQUE, 5: Refusal.ENCRYPTED}
+"""What a token that isn't a signed JWT most likely is, by its number of segments (RFC 7516, section 9)."""
+
+
+def _json_object(text: bytes) -> dict[str, Any]:
+    # json.loads would guess UTF-16 and UTF-32, too; RFC 7519, section 7.2 says UTF-8.
+    value = json.loads(text.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    if b"\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # fails on lone surrogates (RFC 8259, section 8.2)
+    return value
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # RFC 7519, section 4: refuse duplicates rather than keep the last, on which parsers differ.
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("duplicate member")
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,153 @@
+"""The keys held of one issuer: fetched when first needed, refreshed ahead, kept through an outage.
+
+The fetch runs in a thread of its own, one at a time, so neither an event loop nor a request with a known key ever
+waits for it. Whoever does need its outcome gets a future to wait for, in the way that suits them.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from security.errors import InvalidToken, IssuerUnavailable, Refusal
+from security.issuer import FetchedKeys, IssuerError
+from security.keys import KeyIndex, PublicKey
+
+logger = logging.getLogger(__name__)
+
+_REFRESH_AHEAD = 0.8  # of the lifetime
+_MAX_PAUSE = 10.0  # seconds between attempts while the issuer fails; it doubles from one second
+_UNKNOWN_KID_BURST, _UNKNOWN_KID_INTERVAL = 3, 30.0  # fetches at once, then one per so many seconds
+_MAX_WAITS = 2  # a fetch under way may have missed the key; the next one can't have
+
+_NEVER = -math.inf
+
+
+class KeyPending(Exception):
+    """The key isn't held, but a fetch that may bring it is under way. Wait for `fetch`, then ask again."""
+
+    def __init__(self, fetch: "Future[None]") -> None:
+        super().__init__()
+        self.fetch = fetch
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What one successful fetch brought; times on the cache's clock."""
+
+    keys: KeyIndex = field(default_factory=dict)
+    refresh_at: float = _NEVER
+    expires_at: float = _NEVER
+    usable_until: float = _NEVER
+
+
+class KeyCache:
+    """Holds an issuer's keys.
+
+    Args:
+        name: The issuer, for the log.
+        fetch: Fetches the keys, blocking. Only `IssuerError` is an outage, anything else is a bug.
+        max_stale: For how many seconds keys stay good after their last refresh while the issuer fails.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        fetch: Callable[[], FetchedKeys],
+        *,
+        max_stale: float = 86_400,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = name
+        self._fetch = fetch
+        self._max_stale = max_stale
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._held = _Held()
+        self._under_way: Future[None] | None = None
+        self._failures = 0
+        self._retry_at = _NEVER
+        self._lookups = float(_UNKNOWN_KID_BURST)  # a token bucket, in tokens
+        self._refilled_at = clock()
+
+    def key(self, kid: str | None, alg: str, waits: int = 0) -> PublicKey:
+        """The key for a token's `kid` and `alg`. Never blocks.
+
+        Args:
+            kid: From the token's header; `None` finds the only key there is for the algorithm.
+            alg: One of the algorithms that the keys were fetched for.
+            waits: How often the caller has waited for this key already.
+
+        Raises:
+            KeyPending: Wait for its `fetch`, then ask again with `waits` one higher.
+            InvalidToken: The issuer doesn't publish this key.
+            IssuerUnavailable: That can't be known, because the issuer can't be reached.
+        """
+        held, now = self._held, self._clock()
+        key = held.keys.get((kid, alg))
+        if key is not None and now < held.refresh_at:
+            return key
+        fresh = now < held.expires_at
+        fetch = self._refresh(now, unknown=fresh and key is None)
+        if key is not None and (fresh or (self._failures and now < held.usable_until)):
+            return key
+        if fetch is not None and waits < _MAX_WAITS:
+            raise KeyPending(fetch)
+        if self._failures:
+            raise IssuerUnavailable(max(1, math.ceil(self._retry_at - now)))
+        raise InvalidToken(Refusal.UNKNOWN_KEY)
+
+    def _refresh(self, now: float, *, unknown: bool) -> "Future[None] | None":
+        """Join the fetch under way, or start one if it is time for it."""
+        with self._lock:
+            if self._under_way is None and now >= self._retry_at and (not unknown or self._may_look_up(now)):
+                self._under_way = Future()
+                self._under_way.set_running_or_notify_cancel()  # whoever gives up waiting doesn't cancel it for others
+                threading.Thread(target=self._run, args=(self._under_way,), name="key-fetch", daemon=True).start()
+            return self._under_way
+
+    def _may_look_up(self, now: float) -> bool:
+        refill = (now - self._refilled_at) / _UNKNOWN_KID_INTERVAL
+        self._lookups = min(float(_UNKNOWN_KID_BURST), self._lookups + refill)
+        self._refilled_at = now
+        if self._lookups < 1:
+            return False
+        self._lookups -= 1
+        return True
+
+    def _run(self, under_way: "Future[None]") -> None:
+        try:
+            fetched = self._fetch()
+        except IssuerError as error:
+            logger.warning("The keys of %s could not be refreshed: %s", self._name, error)
+            self._failed()
+        except Exception:
+            logger.exception("The keys of %s could not be refreshed", self._name)
+            self._failed()
+        else:
+            self._succeeded(fetched)
+        finally:
+            under_way.set_result(None)
+
+    def _failed(self) -> None:
+        with self._lock:
+            self._retry_at = self._clock() + min(2.0**self._failures, _MAX_PAUSE)
+            self._failures += 1
+            self._under_way = None
+
+    def _succeeded(self, fetched: FetchedKeys) -> None:
+        now = self._clock()
+        with self._lock:
+            self._held = _Held(
+                keys=fetched.keys,
+                refresh_at=now + fetched.lifetime * _REFRESH_AHEAD,
+                expires_at=now + fetched.lifetime,
+                usable_until=now + fetched.lifetime + self._max_stale,
+            )
+            self._failures = 0
+            self._retry_at = _NEVER
+            self._under_way = None

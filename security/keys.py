@@ -1,0 +1,86 @@
+"""Which keys of an issuer's key set verify which algorithm (RFC 7517, RFC 7518, section 3.1)."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+
+logger = logging.getLogger(__name__)
+
+PublicKey = RSAKey | ECKey | OKPKey
+KeyIndex = Mapping[tuple[str | None, str], PublicKey]
+"""Keys by `kid` and algorithm. `(None, alg)` is there when exactly one key verifies `alg`."""
+
+ALGORITHMS = frozenset(
+    ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"),
+)
+"""The algorithms that can be configured: signatures only. A MAC would make the verifier able to issue tokens."""
+
+_MIN_RSA_BITS = 2048  # NIST SP 800-131A
+
+# What joserfc and cryptography raise on a malformed JWK; SecurityWarning where warnings are errors.
+_UNUSABLE = (JoseError, ValueError, TypeError, LookupError, AttributeError, SecurityWarning, UnsupportedAlgorithm)
+
+
+def verification_keys(key_set: object, algorithms: Iterable[str]) -> KeyIndex:
+    """Index the keys of a key set that may verify signatures of the given algorithms.
+
+    A key that is malformed, weak, symmetric, private, for encryption, or of another kind than the algorithm wants is
+    left out and named in the log; its neighbours work. When two keys share a `kid` and an algorithm, the first counts.
+
+    Args:
+        key_set: The parsed JWK set document.
+        algorithms: Names from `ALGORITHMS`.
+
+    Raises:
+        ValueError: This is not a JWK set (RFC 7517, section 5).
+    """
+    keys = key_set.get("keys") if isinstance(key_set, dict) else None
+    if not isinstance(keys, list):
+        raise ValueError("not a JWK set")
+    index: dict[tuple[str | None, str], PublicKey] = {}
+    usable = [(key, alg) for key in map(_import_key, keys) if key for alg in algorithms if _verifies(key, alg)]
+    for key, alg in usable:
+        index.setdefault((key.kid, alg), key)
+    count = Counter(alg for _, alg in usable)
+    for key, alg in usable:
+        if count[alg] == 1:
+            index[None, alg] = key
+    return index
+
+
+def verify_signature(alg: str, key: PublicKey, signing_input: bytes, signature: bytes) -> bool:
+    """Verify a JWS signature (RFC 7515, section 5.2, step 8) with a key that `verification_keys` found for `alg`."""
+    return JWSRegistry.algorithms[alg].verify(signing_input, signature, key)
+
+
+def _import_key(jwk: Any) -> PublicKey | None:
+    try:
+        key = JWKRegistry.import_key(jwk)
+        if not isinstance(key, RSAKey | ECKey | OKPKey):
+            raise ValueError("it is symmetric")
+        if key.is_private:
+            raise ValueError("it is a private key, published")
+        if isinstance(key, RSAKey) and key.public_key.key_size < _MIN_RSA_BITS:
+            raise ValueError("it is too short")
+        if isinstance(key, OKPKey) and key.curve_name not in ("Ed25519", "Ed448"):
+            raise ValueError("it is for key agreement")
+        key.check_key_op("verify")
+    except _UNUSABLE as error:
+        kid = jwk.get("kid") if isinstance(jwk, dict) else None
+        logger.warning("A key of the issuer's key set is skipped, kid %r: %s", kid, error)
+        return None
+    return key
+
+
+def _verifies(key: PublicKey, alg: str) -> bool:
+    try:
+        JWSRegistry.algorithms[alg].check_key(key)
+    except JoseError:
+        return False
+    return True

@@ -1,0 +1,152 @@
+"""The validator of access tokens, on joserfc, for Connexion and for Authlib's `ResourceProtector`."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+import httpx
+from authlib.oauth2.rfc7523 import JWTBearerTokenValidator
+from joserfc.jwk import KeySet
+
+from security.bearer import bearer_token
+from security.claims import AccessToken, Expected, check_claims, granted_scopes
+from security.errors import InsufficientScope, InvalidToken, Refusal
+from security.issuer import Issuer, issuer_url
+from security.jwt import SignedJWT
+from security.keycache import KeyCache, KeyPending
+from security.keys import ALGORITHMS, verify_signature
+
+_ACCESS_TOKEN_TYPES = frozenset(("jwt", "at+jwt", "application/at+jwt"))
+"""Auth0's default tokens say JWT, RFC 9068 says at+jwt. A token without `typ` is accepted, as RFC 7519 has it."""
+
+
+class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[misc]  # Authlib is not typed
+    """Validates Auth0's access tokens, and those of any OpenID provider that issues JWTs.
+
+    Checks, in this order: form, algorithm, critical extensions, type, issuer, key, signature, and the claims as
+    `security.claims.CHECKS` lists them. Checks neither revocation nor whether the subject still exists: a JWT is good
+    until it expires. Scopes are checked by `require_scopes`.
+
+    Starting doesn't depend on the issuer: its metadata and keys are fetched when the first token comes.
+
+    Args:
+        domain: The tenant's host, or the issuer URL of any OpenID provider; several for custom domains. The token's
+            `iss` selects among them and never leads anywhere else.
+        audience: The API's identifier, one of which `aud` must name.
+        realm: The protection space in challenges (RFC 9110, section 11.5); by default the audience.
+        algorithms: What a token may be signed with, from `security.keys.ALGORITHMS`.
+        leeway: Seconds by which clocks may differ.
+        max_age: Seconds since `iat` after which a token is refused, whatever `exp` says.
+        permissions: Whether Auth0's RBAC claim `permissions` grants scopes, too.
+        max_stale: Seconds for which held keys stay good while the issuer can't be reached.
+        transport: Carries the requests to the issuer, for tests.
+        clock: The time in seconds since the epoch, for tests.
+
+    Raises:
+        ValueError: An argument isn't usable; the message says what to write.
+    """
+
+    def __init__(
+        self,
+        domain: str | Iterable[str],
+        audience: str,
+        *,
+        realm: str | None = None,
+        algorithms: Collection[str] = ("RS256",),
+        leeway: float = 5,
+        max_age: float | None = None,
+        permissions: bool = False,
+        max_stale: float = 86_400,
+        transport: httpx.BaseTransport | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(KeySet([]), realm=realm or audience)
+        # What a quoted-string holds without escapes (RFC 9110, section 5.6.4): the realm stands in challenges.
+        if not re.fullmatch(r'[^"\\\x00-\x1f\x7f-\U0010ffff]+', self.realm) or not audience:
+            raise ValueError(f"{self.realm!r} can't be an audience or realm: write the API's identifier")
+        if not algorithms or not ALGORITHMS.issuperset(algorithms):
+            raise ValueError(
+                f"The algorithms {', '.join(algorithms)!r} aren't all among {', '.join(sorted(ALGORITHMS))}"
+            )
+        domains = [domain] if isinstance(domain, str) else domain
+        self.issuers = {
+            url: Issuer(url, algorithms, transport=transport) for url in dict.fromkeys(map(issuer_url, domains))
+        }
+        if not self.issuers:
+            raise ValueError("No issuer: name at least one domain")
+        self.audience = audience
+        self.algorithms = frozenset(algorithms)
+        self._keys = {
+            url: KeyCache(url, issuer.fetch_keys, max_stale=max_stale) for url, issuer in self.issuers.items()
+        }
+        self._leeway = leeway
+        self._max_age = max_age
+        self._scope_claims = ("scope", "scp", "permissions") if permissions else ("scope", "scp")
+        self._clock = clock
+
+    async def validate(self, token: str) -> AccessToken:
+        """Validate an access token without ever blocking the event loop.
+
+        Raises:
+            InvalidToken: It is not acceptable.
+            IssuerUnavailable: That can't be known now.
+        """
+        waits = 0
+        while True:
+            try:
+                return self._check(token, waits)
+            except KeyPending as pending:
+                await asyncio.wrap_future(pending.fetch)
+                waits += 1
+
+    def authenticate_token(self, token_string: str) -> AccessToken:
+        """Validate an access token, for Authlib; blocks while the issuer's keys are fetched. Raises as `validate`."""
+        waits = 0
+        while True:
+            try:
+                return self._check(token_string, waits)
+            except KeyPending as pending:
+                pending.fetch.result()
+                waits += 1
+
+    def validate_request(self, request: Any) -> None:
+        """Check how the request presents its token, for Authlib, which has split the header at white space."""
+        bearer_token([request.headers["Authorization"]])
+
+    def validate_token(self, token: AccessToken, scopes: Sequence[str] | None, request: Any) -> None:
+        """Check the scopes of a validated token, for Authlib: any of the list, all that one string names."""
+        if scopes and not any(token.scopes.issuperset(alternative.split()) for alternative in scopes):
+            raise InsufficientScope(scopes[0])
+
+    def _check(self, token: str, waits: int) -> AccessToken:
+        """Every check there is, in order; the one place that decides. Raises `KeyPending` when it needs a key."""
+        jwt = SignedJWT.parse(token)
+        alg, kid, typ = jwt.header.get("alg"), jwt.header.get("kid"), jwt.header.get("typ", "JWT")
+        if not all(isinstance(member, str) for member in (alg, typ)) or not isinstance(kid, str | None):
+            raise InvalidToken(Refusal.MALFORMED)
+        if alg not in self.algorithms:
+            raise InvalidToken(Refusal.ALGORITHM)
+        if "crit" in jwt.header or "b64" in jwt.header:  # RFC 7515, section 4.1.11; RFC 7797, section 7
+            raise InvalidToken(Refusal.CRITICAL)
+        if typ.lower() not in _ACCESS_TOKEN_TYPES:
+            raise InvalidToken(Refusal.TYPE)
+        issuer = jwt.claims.get("iss")
+        if not isinstance(issuer, str) or issuer not in self._keys:
+            raise InvalidToken(Refusal.ISSUER)
+        key = self._keys[issuer].key(kid, alg, waits)
+        if not verify_signature(alg, key, jwt.signing_input, jwt.signature):
+            raise InvalidToken(Refusal.SIGNATURE)
+        check_claims(jwt.claims, Expected(self.audience, self._clock(), self._leeway, self._max_age))
+        return AccessToken(jwt.claims, granted_scopes(jwt.claims, *self._scope_claims))
+
+
+def require_scopes(token: AccessToken, required: Sequence[str]) -> None:
+    """Require all of the given scopes.
+
+    Raises:
+        InsufficientScope: The token lacks one of them (RFC 6750, section 3.1).
+    """
+    if not token.scopes.issuperset(required):
+        raise InsufficientScope(" ".join(required))

@@ -1,0 +1,1 @@
+"""What must hold, named so that a failure reads as a sentence."""
