@@ -58,7 +58,7 @@ def serve(spec: Path | None, host: str | None, port: int | None, workers: int) -
 
     try:
         serve(_settings(development=False, spec=spec, host=host, port=port), workers)
-    except (ContractError, OSError) as error:
+    except ContractError as error:
         raise click.ClickException(str(error)) from error
 
 

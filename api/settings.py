@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from security.errors import QUOTABLE
 from security.issuer import is_loopback, issuer_url
 
 SPECIFICATION = Path(__file__).resolve().parent.parent / "openapi.yaml"
@@ -68,6 +69,10 @@ class Settings:
             raise SettingsError("AUTH0_DOMAIN is not set. Set it to your tenant's host, like tenant.eu.auth0.com.")
         if not audience:
             raise SettingsError("AUTH0_AUDIENCE is not set. Set it to your API's identifier, as registered in Auth0.")
+        if not QUOTABLE.fullmatch(audience):
+            raise SettingsError(
+                f"AUTH0_AUDIENCE is {audience!r}. Use ASCII without quotes and backslashes, like a URL."
+            )
         try:
             issuers = tuple(map(issuer_url, domains))
         except ValueError as error:

@@ -5,11 +5,15 @@ each knows its problem document (RFC 9457). Descriptions come from the catalogue
 never a piece of the token.
 """
 
+import re
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, ClassVar
 
 from authlib.oauth2 import OAuth2Error
+
+QUOTABLE = re.compile(r"[ !#-\[\]-~]+")
+"""What may stand in a challenge's quoted values (RFC 6750, section 3)."""
 
 
 class Refusal(StrEnum):

@@ -1,7 +1,6 @@
 """The validator of access tokens, on joserfc, for Connexion and for Authlib's `ResourceProtector`."""
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from joserfc.jwk import KeySet
 
 from security.bearer import bearer_token
 from security.claims import AccessToken, Expected, check_claims, granted_scopes
-from security.errors import InsufficientScope, InvalidToken, Refusal
+from security.errors import QUOTABLE, InsufficientScope, InvalidToken, Refusal
 from security.issuer import Issuer, issuer_url
 from security.jwt import SignedJWT
 from security.keycache import KeyCache, KeyPending
@@ -63,9 +62,8 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(KeySet([]), realm=realm or audience)
-        # What a quoted-string holds without escapes (RFC 9110, section 5.6.4): the realm stands in challenges.
-        if not re.fullmatch(r'[^"\\\x00-\x1f\x7f-\U0010ffff]+', self.realm) or not audience:
-            raise ValueError(f"{self.realm!r} can't be an audience or realm: write the API's identifier")
+        if not QUOTABLE.fullmatch(self.realm):
+            raise ValueError(f"{self.realm!r} can't stand in a challenge: use ASCII without quotes and backslashes")
         if not algorithms or not ALGORITHMS.issuperset(algorithms):
             raise ValueError(
                 f"The algorithms {', '.join(algorithms)!r} aren't all among {', '.join(sorted(ALGORITHMS))}"

@@ -9,9 +9,11 @@ import click
 import uvicorn
 from watchfiles import PythonFilter, run_process
 
+from api.app import create_app
 from api.contract import Contract, declared_scopes, load_contract, operations
 from api.development.clients import MACHINE
 from api.development.issuer import DevelopmentIssuer, serve_in_background
+from api.server import listen
 from api.settings import Settings, development_issuer_url
 
 
@@ -23,12 +25,12 @@ def run(settings: Settings) -> None:
         click.ClickException: A port is taken.
     """
     contract = load_contract(settings.specification)
-    listener = _listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port)
     port = listener.getsockname()[1]
     api = development_issuer_url(settings.host, port)
     click.echo(f"Swagger UI  {api}ui/")
     if settings.development_issuer:
-        issuer_listener = _listen(settings.host, settings.port and settings.port + 1)
+        issuer_listener = listen(settings.host, settings.port and settings.port + 1)
         issuer = DevelopmentIssuer(
             development_issuer_url(settings.host, issuer_listener.getsockname()[1]), declared_scopes(contract)
         )
@@ -67,19 +69,7 @@ def _sources(specification: Path) -> list[Path]:
     return [place for place in dict.fromkeys(places) if not any(other in place.parents for other in places)]
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise click.ClickException(
-            f"Port {port} of {host} can't be listened on ({error}). Set PORT to another."
-        ) from error
-
-
 def _serve(settings: Settings, listener: socket.socket) -> None:
-    from api.app import create_app  # in the child process only, which starts anew with every change
-
     config = uvicorn.Config(
         create_app(settings), log_level="info", server_header=False, proxy_headers=False, timeout_graceful_shutdown=1
     )

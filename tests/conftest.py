@@ -1,0 +1,37 @@
+"""One issuer and one served API for all tests that don't need their own."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from api.app import create_app
+from api.settings import Settings
+from tests.serving import serving
+from tests.tenant import AUDIENCE, Tenant
+
+
+@pytest.fixture(scope="session")
+def tenant() -> Iterator[Tenant]:
+    """The issuer that `api` trusts. It stays as it is: tests that rotate or fail take their own."""
+    with Tenant().running() as tenant:
+        yield tenant
+
+
+@pytest.fixture(scope="session")
+def settings(tenant: Tenant) -> Settings:
+    return Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True)
+
+
+@pytest.fixture(scope="session")
+def url(settings: Settings) -> Iterator[str]:
+    """Where the API is served, over a real socket."""
+    with serving(create_app(settings)) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def api(url: str) -> Iterator[httpx.Client]:
+    """A client of the served API."""
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        yield client

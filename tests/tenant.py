@@ -1,0 +1,127 @@
+"""An issuer that the tests are in control of: it signs anything, counts who asks, and fails when told to."""
+
+import json
+import threading
+import time
+from base64 import urlsafe_b64encode
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+
+AUDIENCE = "https://api.example.com"
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def b64(data: bytes) -> str:
+    """Base64url without padding."""
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def encode(part: Mapping[str, Any] | bytes) -> str:
+    """A segment of a JWT, from its members or from any bytes."""
+    return b64(part if isinstance(part, bytes) else json.dumps(part).encode())
+
+
+def sign(header: Mapping[str, Any] | bytes, payload: Mapping[str, Any] | bytes, key: Key, alg: str) -> str:
+    """A compact JWS with any header over any payload, really signed."""
+    signing_input = f"{encode(header)}.{encode(payload)}"
+    return f"{signing_input}.{b64(JWSRegistry.algorithms[alg].sign(signing_input.encode(), key))}"
+
+
+def rsa_key(kid: str, bits: int = 2048) -> RSAKey:
+    return RSAKey.generate_key(bits, {"kid": kid, "use": "sig", "alg": "RS256"})
+
+
+class Tenant:
+    """The issuer. Answers over HTTP while `running`."""
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = [rsa_key("current")]
+        self.url = "https://tenant.example.com/"
+        self.max_age: int | None = None
+        self.fetches: Counter[str] = Counter()
+        self.misbehave: Callable[[str], Answer] | None = None
+
+    @property
+    def key(self) -> Key:
+        """The key that signs."""
+        return self.keys[0]
+
+    def rotate(self, kid: str, *, withdraw: bool = False) -> None:
+        self.keys = [rsa_key(kid), *([] if withdraw else self.keys)]
+
+    def claims(self, **changed: Any) -> dict[str, Any]:
+        """The claims of one of Auth0's access tokens; `None` takes a claim away."""
+        now = int(time.time())
+        claims = {
+            "iss": self.url,
+            "sub": "auth0|ada",
+            "aud": AUDIENCE,
+            "iat": now,
+            "exp": now + 86_400,
+            "azp": "client",
+            "scope": "read:messages",
+        }
+        return {name: value for name, value in {**claims, **changed}.items() if value is not None}
+
+    def token(self, header: Mapping[str, Any] | None = None, *, key: Key | None = None, **changed: Any) -> str:
+        """An access token, with changes to its header and claims; `None` takes a member away."""
+        key = key or self.key
+        alg = {RSAKey: "RS256", ECKey: "ES256", OKPKey: "EdDSA"}.get(type(key), "HS256")
+        members = {"alg": alg, "typ": "JWT", "kid": key.kid, **(header or {})}
+        members = {name: value for name, value in members.items() if value is not None}
+        signed_as = members.get("alg") if members.get("alg") in JWSRegistry.algorithms else alg
+        return sign(members, self.claims(**changed), key, str(signed_as))
+
+    def metadata(self) -> dict[str, Any]:
+        return {"issuer": self.url, "jwks_uri": self.url + ".well-known/jwks.json"}
+
+    def key_set(self) -> dict[str, Any]:
+        return {"keys": [key.as_dict(private=False) for key in self.keys]}
+
+    def answer(self, path: str) -> Answer:
+        self.fetches[path] += 1
+        if self.misbehave:
+            return self.misbehave(path)
+        documents = {"/.well-known/openid-configuration": self.metadata, "/.well-known/jwks.json": self.key_set}
+        if path not in documents:
+            return 404, {}, b"{}"
+        headers = {"Content-Type": "application/json"}
+        if self.max_age is not None:
+            headers["Cache-Control"] = f"public, max-age={self.max_age}"
+        return 200, headers, json.dumps(documents[path]()).encode()
+
+    @property
+    def key_fetches(self) -> int:
+        return self.fetches["/.well-known/jwks.json"]
+
+    @contextmanager
+    def running(self) -> Iterator["Tenant"]:
+        """Serve on a free port of 127.0.0.1."""
+        tenant = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, headers, body = tenant.answer(self.path)
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Not logged."""
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            self.url = f"http://127.0.0.1:{server.server_port}/"
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+            thread.start()
+            yield self
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,157 @@
+"""The command line, as a person uses it: real processes, real sockets, honest exit codes."""
+
+import shlex
+import signal
+import socket
+from pathlib import Path
+from shutil import copytree
+
+import httpx
+import pytest
+
+from tests.processes import ROOT, api, run, running
+from tests.serving import wait_until
+from tests.tenant import AUDIENCE, Tenant
+
+
+def free_port() -> int:
+    """A port that is free, as is the one after it."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as first:
+            port: int = first.getsockname()[1]
+            try:
+                socket.create_server(("127.0.0.1", port + 1)).close()
+            except OSError:
+                continue
+            return port
+
+
+def get(url: str, token: str | None = None) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.get(url, headers=headers, trust_env=False, timeout=15)
+
+
+def test_run_prints_a_curl_line_that_works_as_it_stands() -> None:
+    port = free_port()
+    with running(api("run"), {"PORT": str(port)}) as process:
+        curl = shlex.split(process.wait_for(r"(curl .*)\n")[1])
+        answer = run([*curl, "--silent", "--write-out", " %{http_code}"])
+        assert answer.stdout.endswith(" 200"), answer
+        assert "Hello from a private endpoint!" in answer.stdout
+        assert f"Swagger UI  http://127.0.0.1:{port}/ui/" in process.output
+        assert get(f"http://127.0.0.1:{port}/ui/").status_code == 200
+
+
+def test_run_ends_with_ctrl_c_and_leaves_no_process_behind() -> None:
+    port = free_port()
+    with running(api("run"), {"PORT": str(port)}) as process:
+        process.wait_for("curl")
+        assert get(f"http://127.0.0.1:{port}/api/public").status_code == 200
+        assert process.end(signal.SIGINT) == 0
+        wait_until(lambda: not process.left_behind())
+        assert "Traceback" not in process.output
+        for number in (port, port + 1):
+            with pytest.raises(OSError, match="refused"):
+                socket.create_connection(("127.0.0.1", number), timeout=1)
+
+
+def test_token_command_prints_a_token_and_only_that() -> None:
+    port = str(free_port())
+    with running(api("run"), {"PORT": port}) as process:
+        process.wait_for("curl")
+        scoped, unscoped = (run(api("token", *args), {"PORT": port}) for args in ((), ("--scope", "")))
+        url = f"http://127.0.0.1:{port}/api/private"
+        for token, status in ((scoped, 200), (unscoped, 403)):
+            assert (token.returncode, token.stderr, token.stdout.count("\n")) == (0, "", 1)
+            assert get(url, token.stdout.strip()).status_code == 200
+            assert get(f"{url}-scoped", token.stdout.strip()).status_code == status
+
+
+def test_run_with_a_domain_trusts_that_issuer_and_starts_none(tenant: Tenant) -> None:
+    port = free_port()
+    environ = {"PORT": str(port), "AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE}
+    with running(api("run"), environ) as process:
+        process.wait_for(f"Issuer      {tenant.url}")
+        assert get(f"http://127.0.0.1:{port}/api/private", tenant.token()).status_code == 200
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", port + 1), timeout=1)
+        answer = run(api("token"), environ)
+        assert answer.returncode == 1
+        assert "AUTH0_DOMAIN is set, so there is no development issuer." in answer.stderr
+
+
+def test_run_reloads_when_a_source_or_the_contract_changes(tmp_path: Path) -> None:
+    copytree(ROOT / "api", tmp_path / "api")
+    copytree(ROOT / "security", tmp_path / "security")
+    contract = tmp_path / "openapi.yaml"
+    contract.write_text((ROOT / "openapi.yaml").read_text())
+    with running(api("run"), {"PORT": str(free_port())}, cwd=tmp_path) as process:
+        url = process.wait_for(r"(http://\S+)/ui/")[1]
+        token = process.wait_for('Bearer ([^"]+)')[1]
+        assert get(f"{url}/api/private", token).status_code == 200
+
+        handlers = tmp_path / "api" / "handlers.py"
+        handlers.write_text(handlers.read_text().replace("Hello from a public", "Changed: from a public"))
+        wait_until(lambda: "Changed" in get(f"{url}/api/public").text)
+
+        contract.write_text(contract.read_text().replace("/api/public:", "/api/open:"))
+        wait_until(lambda: get(f"{url}/api/open").status_code == 200)
+        # The issuer has kept its key, so the token from before is still good.
+        assert get(f"{url}/api/private", token).status_code == 200
+
+
+@pytest.mark.parametrize("command", [("run",), ("serve",)])
+def test_invalid_contract_is_told_in_a_sentence(tmp_path: Path, command: tuple[str, ...]) -> None:
+    spec = tmp_path / "openapi.yaml"
+    spec.write_text((ROOT / "openapi.yaml").read_text().replace("api.handlers.private_scoped", "api.handlers.scoped"))
+    environ = {"AUTH0_DOMAIN": "tenant.example.com", "AUTH0_AUDIENCE": AUDIENCE, "PORT": str(free_port())}
+    answer = run(api(*command, "--spec", str(spec)), environ)
+    assert answer.returncode == 1
+    assert f"Error: {spec}: GET /api/private-scoped: operationId 'api.handlers.scoped' can't be" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [({}, "AUTH0_DOMAIN is not set."), ({"AUTH0_DOMAIN": "tenant.example.com"}, "AUTH0_AUDIENCE is not set.")],
+)
+def test_production_does_not_start_without_its_settings(tmp_path: Path, environ: dict[str, str], sentence: str) -> None:
+    answer = run(api("serve"), {"PYTHONPATH": str(ROOT), **environ}, cwd=tmp_path)
+    assert answer.returncode == 2
+    assert sentence in answer.stderr
+
+
+def test_development_issuer_is_refused_on_another_address() -> None:
+    answer = run(api("run"), {"HOST": "0.0.0.0"})  # noqa: S104  # it is refused
+    assert answer.returncode == 2
+    assert "it is for this machine only" in answer.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "serve"])
+def test_taken_port_is_told_in_a_sentence(command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        answer = run(api(command), {"PORT": port, "AUTH0_DOMAIN": "t.example.com", "AUTH0_AUDIENCE": AUDIENCE})
+    assert answer.returncode == 1
+    assert "Traceback" not in answer.stderr
+    assert port in answer.stderr
+
+
+def test_token_without_a_running_issuer_says_what_to_start() -> None:
+    answer = run(api("token"), {"PORT": str(free_port())})
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert "Is `make run` running" in answer.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_serve_serves_and_ends_when_told_to(tenant: Tenant, workers: str) -> None:
+    port = free_port()
+    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE}
+    command = api("serve", "--host", "127.0.0.1", "--port", str(port), "--workers", workers)
+    with running(command, environ) as process:
+        process.wait_for("Application startup complete")
+        response = get(f"http://127.0.0.1:{port}/api/private-scoped", tenant.token())
+        assert response.status_code == 200
+        assert "server" not in response.headers
+        assert process.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+        wait_until(lambda: not process.left_behind())

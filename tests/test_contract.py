@@ -1,0 +1,153 @@
+"""The contract: valid, honest about its operations, and refused with a useful sentence when it isn't."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from api import handlers
+from api.app import create_app
+from api.contract import ContractError, declared_scopes, load_contract, operations
+from api.settings import SPECIFICATION, Settings
+
+CONTRACT: dict[str, Any] = load_contract(SPECIFICATION)
+SETTINGS = Settings(issuers=("https://tenant.example.com/",), audience="https://api.example.com")
+
+
+def test_contract_declares_three_operations_and_one_scope() -> None:
+    declared = {
+        f"{method} {path}": (operation["operationId"], security)
+        for method, path, operation, security in operations(CONTRACT)
+    }
+    assert declared == {
+        "GET /api/public": ("api.handlers.public", []),
+        "GET /api/private": ("api.handlers.private", [{"oauth2": []}]),
+        "GET /api/private-scoped": ("api.handlers.private_scoped", [{"oauth2": ["read:messages"]}]),
+    }
+    assert declared_scopes(CONTRACT) == ["read:messages"]
+    assert CONTRACT["security"] == [{"oauth2": []}]
+
+
+@pytest.mark.parametrize(
+    ("path", "handler"),
+    [
+        ("/api/public", handlers.public),
+        ("/api/private", handlers.private),
+        ("/api/private-scoped", handlers.private_scoped),
+    ],
+)
+def test_examples_are_what_the_handlers_answer(path: str, handler: Callable[[], object]) -> None:
+    media_type = CONTRACT["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+    assert media_type["example"] == handler()
+
+
+def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    contract = copy.deepcopy(CONTRACT)
+    change(contract)
+    return contract
+
+
+def private(contract: dict[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = contract["paths"]["/api/private"]["get"]
+    return operation
+
+
+def scheme(contract: dict[str, Any]) -> dict[str, Any]:
+    definition: dict[str, Any] = contract["components"]["securitySchemes"]["oauth2"]
+    return definition
+
+
+def add_basic(contract: dict[str, Any]) -> None:
+    contract["components"]["securitySchemes"]["token"] = {
+        "type": "http",
+        "scheme": "Bearer",
+        "x-bearerInfoFunc": "security.token_info",
+    }
+    private(contract)["security"] = [{"token": ["read:messages"]}]
+
+
+def add_second_oauth2(contract: dict[str, Any]) -> None:
+    contract["components"]["securitySchemes"]["other"] = copy.deepcopy(scheme(contract))
+    private(contract)["security"] = [{"oauth2": [], "other": []}]
+
+
+COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "another version": (
+        lambda c: c.update(openapi="3.1.0"),
+        "it must be an OpenAPI 3.0 document: write 'openapi: 3.0.3'",
+    ),
+    "invalid OpenAPI": (lambda c: c["info"].pop("title"), "it is not valid OpenAPI, at /info: "),
+    "no operationId": (
+        lambda c: private(c).pop("operationId"),
+        "GET /api/private: it has no operationId: name the function that handles it",
+    ),
+    "unknown function": (
+        lambda c: private(c).update(operationId="api.handlers.privat"),
+        "GET /api/private: operationId 'api.handlers.privat' can't be imported",
+    ),
+    "unknown module": (
+        lambda c: private(c).update(operationId="nowhere.private"),
+        "GET /api/private: operationId 'nowhere.private' can't be imported (ModuleNotFoundError: ",
+    ),
+    "not a function": (
+        lambda c: private(c).update(operationId="api.settings.SPECIFICATION"),
+        "GET /api/private: operationId 'api.settings.SPECIFICATION' can't be imported (it is not callable)",
+    ),
+    "a scheme without validator": (
+        lambda c: scheme(c).pop("x-tokenInfoFunc"),
+        "security scheme 'oauth2' has no validator: add 'x-tokenInfoFunc: security.token_info'",
+    ),
+    "a validator that doesn't exist": (
+        lambda c: scheme(c).update({"x-tokenInfoFunc": "security.tokeninfo"}),
+        "security scheme 'oauth2': x-tokenInfoFunc 'security.tokeninfo' can't be imported",
+    ),
+    "an undeclared scope": (
+        lambda c: private(c).update(security=[{"oauth2": ["write:messages"]}]),
+        "GET /api/private: scope 'write:messages' is not declared by the security scheme 'oauth2': add it to its flows",
+    ),
+    "an undeclared scheme": (
+        lambda c: private(c).update(security=[{"oauth3": []}]),
+        "GET /api/private: security scheme 'oauth3' is not declared in components/securitySchemes",
+    ),
+    "a scope that nothing enforces": (
+        add_basic,
+        "GET /api/private: scopes are enforced for oauth2 schemes only, and 'token' is none: remove 'read:messages'",
+    ),
+    "two OAuth2 schemes at once": (
+        add_second_oauth2,
+        "GET /api/private: two OAuth2 schemes can't both be required; a request has one access token",
+    ),
+    "an unsupported scheme": (
+        lambda c: c["components"]["securitySchemes"].update(
+            oauth2={"type": "openIdConnect", "openIdConnectUrl": "https://tenant.example.com/"}
+        ),
+        "GET /api/private: security schemes of type 'openIdConnect', like 'oauth2', are not supported",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "complaint"), COMPLAINTS.values(), ids=COMPLAINTS.keys())
+def test_contract_that_cannot_be_enforced_does_not_start(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], complaint: str
+) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(yaml.safe_dump(changed(change)))
+    with pytest.raises(ContractError) as error:
+        create_app(SETTINGS, specification=path)
+    assert str(error.value).startswith(f"{path}: {complaint}")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "a: [", "openapi: 3.0.3", "\x00"])
+def test_contract_that_is_none_does_not_start(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(text)
+    with pytest.raises(ContractError):
+        load_contract(path)
+
+
+def test_missing_contract_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"nowhere\.yaml: it can't be read"):
+        load_contract(tmp_path / "nowhere.yaml")
