@@ -1,0 +1,59 @@
+"""The README's commands, run as they stand but for the port and the tenant."""
+
+import re
+import shlex
+import sys
+
+import pytest
+
+from tests.processes import ROOT, run, running
+from tests.serving import wait_until
+from tests.tenant import AUDIENCE, Tenant
+from tests.test_commands import free_port, get
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line.removeprefix("$ ") for line in re.findall(r"(?m)^\$ .*", README)]
+
+
+def test_every_command_is_one_that_is_run_here_or_by_ci() -> None:
+    known = ("make run ", "make test ", "curl -i ", "AUTH0_DOMAIN=", ".venv/bin/python -m api serve ")
+    assert [command for command in COMMANDS if not command.startswith(known)] == []
+
+
+def test_make_run_and_the_calls_do_what_the_readme_says() -> None:
+    port = str(free_port())
+    with running(["make", "run"], {"PORT": port}) as process:
+        process.wait_for("curl", seconds=120)
+        answers = [
+            run(["bash", "-c", command.replace(":3010", f":{port}")], {"PORT": port}).stdout
+            for command in COMMANDS
+            if command.startswith("curl")
+        ]
+    statuses = [answer.split(" ")[1] for answer in answers]
+    assert statuses == ["200", "401", "200", "403"]
+    assert 'www-authenticate: Bearer realm="https://api.example.com"' in answers[1]
+    assert 'scope="read:messages"' in answers[3]
+
+
+def test_printed_lines_are_those_of_the_readme() -> None:
+    port = free_port()
+    with running(["make", "run"], {"PORT": str(port)}) as process:
+        process.wait_for("curl .*\n", seconds=120)
+        expected = re.search(r"(?s)```\n(Swagger UI.*?)```", README)
+        assert expected
+        shown = re.sub(r"Bearer [^\"]+", "Bearer eyJ0eXAi…", process.output)
+        shown = shown.replace(str(port + 1), "3011").replace(str(port), "3010")
+        assert expected[1] in shown
+
+
+@pytest.mark.parametrize(
+    "command", [command for command in COMMANDS if "AUTH0_DOMAIN" in command or "serve" in command]
+)
+def test_commands_with_a_tenant_serve_its_tokens(tenant: Tenant, command: str) -> None:
+    port = str(free_port())
+    settings = {"PORT": port, "AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE}
+    words = shlex.split(command.replace(".venv/bin/python", sys.executable))
+    words = [word for word in words if not word.startswith("AUTH0_")]
+    with running(words, settings) as process:
+        process.wait_for("Application startup complete", seconds=120)
+        wait_until(lambda: get(f"http://127.0.0.1:{port}/api/private", tenant.token()).status_code == 200)
