@@ -33,7 +33,6 @@ def bearer_token(authorization: Sequence[str], query_string: bytes = b"") -> str
 
 
 def _names_a_token(query_string: bytes) -> bool:
-    # parse_qsl decodes the names: %61ccess_token is access_token too.
-    return bool(query_string) and any(
-        name == b"access_token" for name, _ in parse_qsl(query_string, keep_blank_values=True)
-    )
+    # Names are compared decoded: %61ccess_token is access_token, too. Latin-1 so that no byte is an error.
+    names = (name for name, _ in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))
+    return bool(query_string) and "access_token" in names

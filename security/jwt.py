@@ -16,6 +16,9 @@ MAX_TOKEN_LENGTH = 16 * 1024
 """Characters; longer than any header field that the usual servers let through."""
 
 
+_MAX_DEPTH = 32
+
+
 @dataclass(frozen=True, slots=True)
 class SignedJWT:
     """A JWT's parts, decoded but not verified."""
@@ -67,9 +70,20 @@ def _json_object(text: bytes) -> dict[str, Any]:
     value = json.loads(text.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
+    if text.count(b"[") + text.count(b"{") > _MAX_DEPTH:
+        _check_depth(value, _MAX_DEPTH)
     if b"\\u" in text:
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # fails on lone surrogates (RFC 8259, section 8.2)
     return value
+
+
+def _check_depth(value: Any, levels: int) -> None:
+    # Python's own limit differs between releases, and later readers of the claims may have a lower one.
+    if isinstance(value, dict | list):
+        if not levels:
+            raise ValueError("nested too deeply")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_depth(item, levels - 1)
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

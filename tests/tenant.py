@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
+from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 AUDIENCE = "https://api.example.com"
+
+ABSENT = object()
+"""In place of a claim's or header member's value: leave it away."""
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -32,6 +35,19 @@ def sign(header: Mapping[str, Any] | bytes, payload: Mapping[str, Any] | bytes, 
     """A compact JWS with any header over any payload, really signed."""
     signing_input = f"{encode(header)}.{encode(payload)}"
     return f"{signing_input}.{b64(JWSRegistry.algorithms[alg].sign(signing_input.encode(), key))}"
+
+
+KIND: dict[type[Key], tuple[str, ...]] = {
+    RSAKey: ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    ECKey: ("ES256", "ES384", "ES512"),
+    OKPKey: ("EdDSA",),
+    OctKey: ("HS256", "HS384", "HS512", "none"),
+}
+"""What each kind of key can sign."""
+
+
+def _present(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not ABSENT}
 
 
 def rsa_key(kid: str, bits: int = 2048) -> RSAKey:
@@ -57,7 +73,7 @@ class Tenant:
         self.keys = [rsa_key(kid), *([] if withdraw else self.keys)]
 
     def claims(self, **changed: Any) -> dict[str, Any]:
-        """The claims of one of Auth0's access tokens; `None` takes a claim away."""
+        """The claims of one of Auth0's access tokens, with changes."""
         now = int(time.time())
         claims = {
             "iss": self.url,
@@ -68,15 +84,14 @@ class Tenant:
             "azp": "client",
             "scope": "read:messages",
         }
-        return {name: value for name, value in {**claims, **changed}.items() if value is not None}
+        return _present({**claims, **changed})
 
     def token(self, header: Mapping[str, Any] | None = None, *, key: Key | None = None, **changed: Any) -> str:
-        """An access token, with changes to its header and claims; `None` takes a member away."""
+        """An access token, with changes to its header and claims."""
         key = key or self.key
-        alg = {RSAKey: "RS256", ECKey: "ES256", OKPKey: "EdDSA"}.get(type(key), "HS256")
-        members = {"alg": alg, "typ": "JWT", "kid": key.kid, **(header or {})}
-        members = {name: value for name, value in members.items() if value is not None}
-        signed_as = members.get("alg") if members.get("alg") in JWSRegistry.algorithms else alg
+        alg = KIND[type(key)][0]
+        members = _present({"alg": alg, "typ": "JWT", "kid": key.kid, **(header or {})})
+        signed_as = members.get("alg") if members.get("alg") in KIND[type(key)] else alg
         return sign(members, self.claims(**changed), key, str(signed_as))
 
     def metadata(self) -> dict[str, Any]:
