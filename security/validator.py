@@ -41,7 +41,8 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         permissions: Whether Auth0's RBAC claim `permissions` grants scopes, too.
         max_stale: Seconds for which held keys stay good while the issuer can't be reached.
         transport: Carries the requests to the issuer, for tests.
-        clock: The time in seconds since the epoch, for tests.
+        clock: The time in seconds since the epoch, which claims are compared with; for tests.
+        monotonic: Seconds that never go back, which the lifetime of keys is measured in; for tests.
 
     Raises:
         ValueError: An argument isn't usable; the message says what to write.
@@ -60,6 +61,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         max_stale: float = 86_400,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(KeySet([]), realm=realm or audience)
         if not QUOTABLE.fullmatch(self.realm):
@@ -77,7 +79,8 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         self.audience = audience
         self.algorithms = frozenset(algorithms)
         self._keys = {
-            url: KeyCache(url, issuer.fetch_keys, max_stale=max_stale) for url, issuer in self.issuers.items()
+            url: KeyCache(url, issuer.fetch_keys, max_stale=max_stale, clock=monotonic)
+            for url, issuer in self.issuers.items()
         }
         self._leeway = leeway
         self._max_age = max_age

@@ -1,0 +1,248 @@
+"""Fetching an issuer's documents: over real HTTP from a tenant that misbehaves, and what may be configured."""
+
+import gzip
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from security.issuer import Issuer, IssuerError, issuer_url
+from tests.tenant import Answer, Tenant, rsa_key
+
+JSON = {"Content-Type": "application/json"}
+KEYS, METADATA = "/.well-known/jwks.json", "/.well-known/openid-configuration"
+
+
+@pytest.fixture
+def broken() -> Tenant:
+    """A tenant of the test's own, not yet running."""
+    return Tenant()
+
+
+def issuer(tenant: Tenant) -> Issuer:
+    return Issuer(tenant.url, ["RS256"])
+
+
+@pytest.mark.parametrize(
+    ("max_age", "lifetime"), [(None, 600), (0, 60), (59, 60), (61, 61), (900, 900), (86_400, 86_400), (10**9, 86_400)]
+)
+def test_keys_are_kept_as_long_as_the_answer_says_within_bounds(
+    broken: Tenant, max_age: int | None, lifetime: float
+) -> None:
+    broken.max_age = max_age
+    with broken.running():
+        fetched = issuer(broken).fetch_keys()
+    assert fetched.lifetime == lifetime
+    assert set(fetched.keys) == {("current", "RS256"), (None, "RS256")}
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "lifetime"),
+    [
+        ("max-age=120", 120),
+        ("public, MAX-AGE=120, must-revalidate", 120),
+        ('max-age="120"', 120),
+        ("s-maxage=120", 600),
+        ("max-age=-120", 600),
+        ("max-age=abc", 600),
+        ("no-store", 600),
+        ("max-age=99999999999999999999", 86_400),
+        ("", 600),
+    ],
+)
+def test_cache_control_is_read_as_rfc_9111_says(broken: Tenant, cache_control: str, lifetime: float) -> None:
+    documents = {KEYS: broken.key_set, METADATA: broken.metadata}
+
+    def answer(path: str) -> Answer:
+        return 200, {**JSON, "Cache-Control": cache_control}, json.dumps(documents[path]()).encode()
+
+    broken.misbehave = answer
+    with broken.running():
+        assert issuer(broken).fetch_keys().lifetime == lifetime
+
+
+def test_metadata_is_fetched_once_while_the_key_set_answers_and_anew_after_it_failed(broken: Tenant) -> None:
+    with broken.running():
+        subject = issuer(broken)
+        for _ in range(3):
+            subject.fetch_keys()
+        assert broken.fetches == {METADATA: 1, KEYS: 3}
+        broken.misbehave = lambda _: (500, {}, b"")
+        for _ in range(2):
+            with pytest.raises(IssuerError):
+                subject.fetch_keys()
+        broken.misbehave = None
+        subject.fetch_keys()
+        assert broken.fetches[METADATA] == 3
+
+
+def at(path: str, *answer: Any) -> Callable[[Tenant], Callable[[str], Answer]]:
+    """Answer this at one path, and as it should be at the other."""
+
+    def make(tenant: Tenant) -> Callable[[str], Answer]:
+        documents = {KEYS: tenant.key_set, METADATA: tenant.metadata}
+
+        def misbehave(asked: str) -> Answer:
+            if asked == path:
+                status, headers, body = (part(tenant) if callable(part) else part for part in answer)
+                return status, headers, body
+            return 200, JSON, json.dumps(documents.get(asked, dict)()).encode()
+
+        return misbehave
+
+    return make
+
+
+def metadata(**changed: object) -> Callable[[Tenant], bytes]:
+    return lambda tenant: json.dumps({**tenant.metadata(), **changed}).encode()
+
+
+FAILURES = {
+    "metadata: error": at(METADATA, 500, {}, b"no"),
+    "metadata: not found": at(METADATA, 404, JSON, b"{}"),
+    "metadata: HTML": at(METADATA, 200, {"Content-Type": "text/html"}, b"<html>Log in</html>"),
+    "metadata: a list": at(METADATA, 200, JSON, b"[]"),
+    "metadata: nested deeply": at(METADATA, 200, JSON, b"[" * 100_000),
+    "metadata: not UTF-8": at(METADATA, 200, JSON, b'{"issuer":"\xff"}'),
+    "metadata: truncated": at(METADATA, 200, {**JSON, "Content-Length": "1000"}, b'{"issuer":'),
+    "metadata: of another issuer": at(METADATA, 200, JSON, metadata(issuer="https://evil.example.com/")),
+    "metadata: of an issuer like it": at(METADATA, 200, JSON, metadata(issuer="http://127.0.0.1")),
+    "metadata: without issuer": at(METADATA, 200, JSON, metadata(issuer=None)),
+    "metadata: without jwks_uri": at(METADATA, 200, JSON, metadata(jwks_uri=None)),
+    "metadata: jwks_uri a list": at(METADATA, 200, JSON, metadata(jwks_uri=[])),
+    "metadata: jwks_uri a file": at(METADATA, 200, JSON, metadata(jwks_uri="file:///etc/passwd")),
+    "metadata: jwks_uri http elsewhere": at(METADATA, 200, JSON, metadata(jwks_uri="http://evil.example.com/")),
+    "metadata: jwks_uri no URL": at(METADATA, 200, JSON, metadata(jwks_uri="https://[::1")),
+    "metadata: jwks_uri without a host": at(METADATA, 200, JSON, metadata(jwks_uri="https:///jwks")),
+    "metadata: redirects elsewhere": at(METADATA, 302, {"Location": "https://evil.example.com/"}, b""),
+    "metadata: redirects to itself": at(METADATA, 302, {"Location": METADATA}, b""),
+    "metadata: redirects nowhere": at(METADATA, 302, {"Location": "http://[::1"}, b""),
+    "keys: error": at(KEYS, 503, {}, b""),
+    "keys: no content": at(KEYS, 204, {}, b""),
+    "keys: HTML": at(KEYS, 200, {"Content-Type": "text/html"}, b"<html>"),
+    "keys: redirects elsewhere": at(KEYS, 307, {"Location": "http://127.0.0.1:9/"}, b""),
+    "keys: redirects to another host's name for this machine": at(KEYS, 302, {"Location": "http://localhost:9/"}, b""),
+    "keys: truncated": at(KEYS, 200, {**JSON, "Content-Length": "100000"}, b'{"keys":['),
+    "keys: too long": at(KEYS, 200, JSON, b" " * 600_000 + b'{"keys":[]}'),
+    "keys: a compression bomb": at(KEYS, 200, {**JSON, "Content-Encoding": "gzip"}, gzip.compress(b" " * 50_000_000)),
+    "keys: not compressed as said": at(KEYS, 200, {**JSON, "Content-Encoding": "gzip"}, b"{}"),
+    "keys: none": at(KEYS, 200, JSON, b'{"keys":[]}'),
+    "keys: no list": at(KEYS, 200, JSON, b'{"keys":{}}'),
+    "keys: no member": at(KEYS, 200, JSON, b"{}"),
+    "keys: none usable": at(KEYS, 200, JSON, b'{"keys":[{"kty":"oct","k":"AAAA"}]}'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
+def test_answer_that_is_not_as_it_should_be_is_an_outage(
+    broken: Tenant, failure: Callable[[Tenant], Callable[[str], Answer]]
+) -> None:
+    with broken.running():
+        subject = issuer(broken)
+        broken.misbehave = failure(broken)
+        started = time.monotonic()
+        with pytest.raises(IssuerError) as error:
+            subject.fetch_keys()
+        assert time.monotonic() - started < 2
+        assert len(str(error.value)) < 500
+        broken.misbehave = None
+        assert subject.fetch_keys().keys
+
+
+def test_wrong_issuer_is_told_to_the_operator(broken: Tenant) -> None:
+    with broken.running():
+        broken.misbehave = at(METADATA, 200, JSON, metadata(issuer="https://tenant.example.com"))(broken)
+        with pytest.raises(IssuerError, match="They must be equal to the character: correct AUTH0_DOMAIN"):
+            issuer(broken).metadata()
+
+
+def test_redirect_within_the_origin_is_followed(broken: Tenant) -> None:
+    with broken.running():
+        moved: Answer = (302, {"Location": "/moved"}, b"")
+        there: Answer = (200, JSON, json.dumps(broken.key_set()).encode())
+        good = at("", 200, {}, b"")(broken)
+        broken.misbehave = lambda path: {KEYS: moved, "/moved": there}.get(path) or good(path)
+        assert issuer(broken).fetch_keys().keys
+
+
+def test_nothing_listening_is_an_outage() -> None:
+    with pytest.raises(IssuerError, match="ConnectError"):
+        Issuer("http://127.0.0.1:9/", ["RS256"]).fetch_keys()
+
+
+def test_answer_that_never_comes_is_given_up(broken: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("security.issuer._TIMEOUT", 0.2)
+
+    def too_late(_: str) -> Answer:
+        time.sleep(1)
+        return 200, JSON, b"{}"
+
+    broken.misbehave = too_late
+    with broken.running(), pytest.raises(IssuerError, match="ReadTimeout"):
+        issuer(broken).fetch_keys()
+
+
+def test_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("security.issuer._DEADLINE", 0.3)
+
+    class Drip(httpx.SyncByteStream):
+        def __iter__(self):  # type: ignore[no-untyped-def]  # an endless generator
+            while True:
+                time.sleep(0.05)
+                yield b" "
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Drip()))
+    started = time.monotonic()
+    with pytest.raises(IssuerError, match="too long or too slow"):
+        Issuer("https://tenant.example.com/", ["RS256"], transport=transport).metadata()
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("url", "jwks_uri", "fetched"),
+    [
+        ("https://tenant.example.com/", "https://keys.example.net/jwks", True),
+        ("https://tenant.example.com/", "http://tenant.example.com/jwks", False),
+        ("https://tenant.example.com/", "http://127.0.0.1/jwks", False),
+        ("http://127.0.0.1:9000/", "http://127.0.0.1:9001/jwks", True),
+        ("http://127.0.0.1:9000/", "http://tenant.example.com/jwks", False),
+    ],
+)
+def test_key_set_may_be_elsewhere_but_http_is_for_loopback_only(url: str, jwks_uri: str, *, fetched: bool) -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        key_set = {"keys": [rsa_key("current").as_dict(private=False)]}
+        return httpx.Response(200, json=key_set if request.url == jwks_uri else {"issuer": url, "jwks_uri": jwks_uri})
+
+    subject = Issuer(url, ["RS256"], transport=httpx.MockTransport(answer))
+    if fetched:
+        assert subject.fetch_keys().keys
+    else:
+        with pytest.raises(IssuerError, match="names no https jwks_uri"):
+            subject.fetch_keys()
+    assert (jwks_uri in asked) is fetched
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("https://tenant.example.com/", "https://tenant.example.com/.well-known/openid-configuration"),
+        ("https://tenant.example.com", "https://tenant.example.com/.well-known/openid-configuration"),
+        ("https://idp.example.com/realms/r", "https://idp.example.com/realms/r/.well-known/openid-configuration"),
+    ],
+)
+def test_metadata_is_where_openid_connect_says(url: str, location: str) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"issuer": url}) if request.url == location else httpx.Response(404)
+
+    assert Issuer(url, ["RS256"], transport=httpx.MockTransport(answer)).metadata() == {"issuer": url}
+
+
+@pytest.mark.parametrize("domain", ["tenant.eu.auth0.com", "https://tenant.eu.auth0.com/"])
+def test_domain_and_issuer_url_mean_the_same_tenant(domain: str) -> None:
+    assert issuer_url(domain) == "https://tenant.eu.auth0.com/"

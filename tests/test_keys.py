@@ -1,0 +1,107 @@
+"""Which keys of a key set are used, and for which algorithms."""
+
+import logging
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
+
+from security.keys import ALGORITHMS, verification_keys, verify_signature
+from tests.tenant import rsa_key
+
+GOOD = rsa_key("good").as_dict(private=False)
+RSA = {name: GOOD[name] for name in ("kty", "n", "e")}
+
+
+def jwk(key: Key, **changed: Any) -> dict[str, Any]:
+    return {**key.as_dict(private=False), "kid": "bad", **changed}
+
+
+UNUSABLE: dict[str, Any] = {
+    "not an object": "x",
+    "null": None,
+    "a list": [],
+    "an empty object": {},
+    "of unknown type": {"kty": "AKP", "kid": "bad"},
+    "of a type that is no text": {"kty": ["RSA"], "kid": "bad"},
+    "without modulus": {"kty": "RSA", "e": "AQAB", "kid": "bad"},
+    "modulus no text": {**RSA, "n": 5, "kid": "bad"},
+    "modulus no base64": {**RSA, "n": "*", "kid": "bad"},
+    "modulus empty": {**RSA, "n": "", "kid": "bad"},
+    "exponent zero": {**RSA, "e": "AA", "kid": "bad"},
+    "exponent one": {**RSA, "e": "AQ", "kid": "bad"},
+    "exponent even": {**RSA, "e": "BA", "kid": "bad"},
+    "RSA of 1024 bits": {"kty": "RSA", "e": "AQAB", "n": "u" * 170 + "w", "kid": "bad"},
+    "for encryption": {**RSA, "use": "enc", "kid": "bad"},
+    "for another use": {**RSA, "use": "other", "kid": "bad"},
+    "for other operations": {**RSA, "key_ops": ["encrypt"], "kid": "bad"},
+    "operations no list": {**RSA, "key_ops": 5, "kid": "bad"},
+    "for another algorithm": {**RSA, "alg": "RS512", "kid": "bad"},
+    "for encryption, by its algorithm": {**RSA, "alg": "RSA-OAEP", "kid": "bad"},
+    "kid no text": {**RSA, "kid": ["bad"]},
+    "symmetric": {"kty": "oct", "k": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "kid": "bad"},
+    "symmetric, for RS256": {"kty": "oct", "k": "AAAA", "alg": "RS256", "kid": "bad"},
+    "private, published": {**rsa_key("bad").as_dict(private=True)},
+    "an EC key": jwk(ECKey.generate_key("P-256")),
+    "an EC key for RS256": jwk(ECKey.generate_key("P-256"), alg="RS256"),
+    "an EC point off the curve": {"kty": "EC", "crv": "P-256", "x": "AQ", "y": "AQ", "kid": "bad"},
+    "an EC curve that is none": {"kty": "EC", "crv": "P-1", "x": "AQ", "y": "AQ", "kid": "bad"},
+    "an OKP key": jwk(OKPKey.generate_key("Ed25519")),
+    "an OKP key for key agreement": jwk(OKPKey.generate_key("X25519")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", UNUSABLE.values(), ids=UNUSABLE.keys())
+@pytest.mark.parametrize("first", [True, False])
+def test_unusable_key_is_skipped_and_its_neighbours_work(bad: Any, *, first: bool) -> None:
+    keys = verification_keys({"keys": [bad, GOOD] if first else [GOOD, bad]}, ["RS256"])
+    assert set(keys) == {("good", "RS256"), (None, "RS256")}
+
+
+def test_skipped_key_is_named_in_the_log_without_its_material(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        verification_keys({"keys": [rsa_key("leaked").as_dict(private=True)]}, ["RS256"])
+    assert caplog.messages == ["A key of the issuer's key set is skipped, kid 'leaked': it is a private key, published"]
+
+
+@pytest.mark.parametrize("document", [None, [], "x", {}, {"keys": None}, {"keys": {"a": 1}}])
+def test_document_that_is_no_key_set_is_an_error(document: object) -> None:
+    with pytest.raises(ValueError, match="not a JWK set"):
+        verification_keys(document, ["RS256"])
+
+
+def test_of_two_keys_with_one_kid_the_first_counts() -> None:
+    one, other = rsa_key("same"), rsa_key("same")
+    keys = verification_keys({"keys": [jwk(one, kid="same"), jwk(other, kid="same")]}, ["RS256"])
+    assert keys["same", "RS256"]["n"] == one["n"]
+    assert (None, "RS256") not in keys
+
+
+def test_keys_of_different_kinds_may_share_a_kid() -> None:
+    rsa, ec = rsa_key("same").as_dict(private=False), jwk(ECKey.generate_key("P-256"), kid="same")
+    keys = verification_keys({"keys": [ec, rsa]}, ["RS256", "ES256"])
+    assert keys["same", "RS256"].key_type == "RSA"
+    assert keys["same", "ES256"].key_type == "EC"
+    assert keys[None, "RS256"].key_type == "RSA"
+
+
+EVERY_KIND: list[tuple[Key, set[str]]] = [
+    (RSAKey.generate_key(2048), {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}),
+    (ECKey.generate_key("P-256"), {"ES256"}),
+    (ECKey.generate_key("P-384"), {"ES384"}),
+    (ECKey.generate_key("P-521"), {"ES512"}),
+    (OKPKey.generate_key("Ed25519"), {"EdDSA"}),
+    (OKPKey.generate_key("Ed448"), {"EdDSA"}),
+    (OKPKey.generate_key("X25519"), set()),
+    (OctKey.generate_key(512), set()),
+]
+
+
+@pytest.mark.parametrize(("key", "algorithms"), EVERY_KIND, ids=lambda value: getattr(value, "key_type", None))
+def test_each_algorithm_takes_keys_of_its_kind_only(key: Key, algorithms: set[str]) -> None:
+    document = {"keys": [{**key.as_dict(private=isinstance(key, OctKey)), "kid": "k"}]}
+    found = verification_keys(document, ALGORITHMS)
+    assert {alg for kid, alg in found if kid == "k"} == algorithms
+    for alg in algorithms:
+        assert not verify_signature(alg, found["k", alg], b"message", b"")
+        assert not verify_signature(alg, found["k", alg], b"message", bytes(600))

@@ -1,0 +1,214 @@
+"""An issuer that rotates and fails while the API is under load: no valid request is lost, and few are the fetches."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from api.app import create_app
+from api.settings import Settings
+from security import Auth0JWTBearerTokenValidator
+from tests.serving import serving, wait_until
+from tests.tenant import AUDIENCE, Answer, Tenant, rsa_key
+
+
+class Clock:
+    """A monotonic clock that can be moved forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def pass_by(self, seconds: int, step: int = 10) -> None:
+        """Let time pass, fast."""
+        for _ in range(0, seconds, step):
+            self.ahead += step
+            time.sleep(0.03)
+
+
+@dataclass
+class Load:
+    """Requests that went out in the background, by status."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    slowest: float = 0
+
+
+@dataclass
+class Api:
+    """A served API of the test's own, with its issuer and its clock."""
+
+    url: str
+    tenant: Tenant
+    clock: Clock
+
+    def status(self, token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.get(f"{self.url}/api/private", headers=headers, trust_env=False, timeout=30).status_code
+
+    @contextmanager
+    def load(self, token: Callable[[], str], threads: int = 4) -> Iterator[Load]:
+        """Call the private operation from several threads until the block ends."""
+        load, over = Load(), threading.Event()
+
+        def call() -> None:
+            with httpx.Client(base_url=self.url, trust_env=False, timeout=30) as client:
+                while not over.is_set():
+                    started = time.monotonic()
+                    response = client.get("/api/private", headers={"Authorization": f"Bearer {token()}"})
+                    load.slowest = max(load.slowest, time.monotonic() - started)
+                    load.statuses[response.status_code] += 1
+
+        workers = [threading.Thread(target=call, daemon=True) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        yield load
+        over.set()
+        for worker in workers:
+            worker.join(30)
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with Tenant().running() as tenant:
+        clock = Clock()
+        validator = Auth0JWTBearerTokenValidator(tenant.url, AUDIENCE, monotonic=clock)
+        settings = Settings(issuers=(tenant.url,), audience=AUDIENCE)
+        with serving(create_app(settings, validator=validator)) as url:
+            yield Api(url, tenant, clock)
+
+
+def answer(status: int, headers: dict[str, str], body: bytes) -> Callable[[str], Answer]:
+    return lambda _: (status, headers, body)
+
+
+def slow(_: str) -> Answer:
+    time.sleep(1)
+    return 500, {}, b""
+
+
+MISBEHAVIOURS = {
+    "down": answer(503, {}, b""),
+    "slow": slow,
+    "HTML": answer(200, {"Content-Type": "text/html"}, b"<html>maintenance</html>"),
+    "redirect": answer(302, {"Location": "https://login.example.com/"}, b""),
+    "truncated": answer(200, {"Content-Length": "10000"}, b'{"keys":['),
+    "wrong issuer": answer(200, {}, b'{"issuer":"https://evil.example.com/","jwks_uri":"https://evil.example.com/"}'),
+    "no keys": answer(200, {}, b'{"keys":[]}'),
+}
+
+
+@pytest.mark.parametrize("misbehave", MISBEHAVIOURS.values(), ids=MISBEHAVIOURS.keys())
+def test_ten_minutes_of_outage_lose_no_valid_request(api: Api, misbehave: Callable[[str], Answer]) -> None:
+    token = api.tenant.token()
+    assert api.status(token) == 200
+    before = api.tenant.fetches.total()
+    api.clock.ahead += 599
+    api.tenant.misbehave = misbehave
+    with api.load(lambda: token) as load:
+        api.clock.pass_by(600)
+    assert load.statuses.keys() == {200}
+    assert load.statuses[200] > 100
+    # One attempt in ten seconds at the most, of one or two documents.
+    assert 2 <= api.tenant.fetches.total() - before <= 2 * 65
+
+
+def test_end_of_an_outage_brings_the_new_keys_and_loses_no_valid_request(api: Api) -> None:
+    token = api.tenant.token()
+    assert api.status(token) == 200
+    api.tenant.misbehave = MISBEHAVIOURS["down"]
+    with api.load(lambda: token) as load:
+        api.clock.pass_by(700)
+        api.tenant.rotate("new")
+        assert api.status(api.tenant.token()) == 503  # whether the new key is the issuer's can't be known now
+        api.tenant.misbehave = None
+        api.clock.pass_by(20)
+        wait_until(lambda: api.status(api.tenant.token()) == 200)
+    assert load.statuses.keys() == {200}
+
+
+def test_rotations_lose_no_valid_request(api: Api) -> None:
+    with api.load(api.tenant.token) as load:
+        for number in range(20):
+            time.sleep(0.1)
+            api.tenant.rotate(f"rotated{number}")
+            api.clock.pass_by(60)
+    assert load.statuses.keys() == {200}
+    assert load.statuses[200] > 100
+    assert api.tenant.key_fetches <= 20 * 3
+
+
+def test_unknown_kids_under_load_neither_delay_nor_lose_valid_requests(api: Api) -> None:
+    token, unknown = api.tenant.token(), api.tenant.token(key=rsa_key("unknown"))
+    assert api.status(token) == 200
+    before = api.tenant.key_fetches
+    with api.load(lambda: token, threads=2) as load, api.load(lambda: unknown, threads=4) as flood:
+        api.tenant.misbehave = slow_but_good(api.tenant)
+        time.sleep(3)
+    assert load.statuses.keys() == {200}
+    assert flood.statuses.keys() == {401}
+    assert flood.statuses[401] > 100
+    assert load.slowest < 0.5  # a fetch takes that long
+    assert api.tenant.key_fetches - before <= 3
+
+
+def slow_but_good(tenant: Tenant) -> Callable[[str], Answer]:
+    """What the tenant publishes, half a second late."""
+    body = json.dumps(tenant.key_set()).encode()
+
+    def answer_late(_: str) -> Answer:
+        time.sleep(0.5)
+        return 200, {}, body
+
+    return answer_late
+
+
+def test_keys_withdrawn_are_refused_after_the_refresh_under_load(api: Api) -> None:
+    withdrawn = api.tenant.token()
+    assert api.status(withdrawn) == 200
+    api.tenant.rotate("new", withdraw=True)
+    with api.load(api.tenant.token) as load:
+        api.clock.pass_by(600)
+        wait_until(lambda: api.status(withdrawn) == 401)
+    assert load.statuses.keys() == {200}
+
+
+def test_several_issuers_are_told_apart_and_fail_apart() -> None:
+    with Tenant().running() as one, Tenant().running() as other:
+        settings = Settings(issuers=(one.url, other.url), audience=AUDIENCE)
+        with serving(create_app(settings)) as url:
+            api = Api(url, one, Clock())
+            assert [api.status(tenant.token()) for tenant in (one, other)] == [200, 200]
+            # The key of one issuer doesn't speak for the other, though both publish the same kid.
+            assert api.status(one.token(key=other.key)) == 401
+            assert api.status(one.token(iss=other.url)) == 401
+            other.misbehave = MISBEHAVIOURS["down"]
+            assert api.status(other.token(key=rsa_key("unknown"))) == 503
+            assert api.status(one.token(key=rsa_key("unknown"))) == 401
+            assert [api.status(tenant.token()) for tenant in (one, other)] == [200, 200]
+
+
+def test_issuer_that_is_not_configured_is_never_asked() -> None:
+    with Tenant().running() as one, Tenant().running() as stranger:
+        with serving(create_app(Settings(issuers=(one.url,), audience=AUDIENCE))) as url:
+            assert Api(url, one, Clock()).status(stranger.token()) == 401
+        assert (one.fetches.total(), stranger.fetches.total()) == (0, 0)
+
+
+def test_slow_issuer_at_start_delays_nobody_who_needs_no_token(api: Api) -> None:
+    api.tenant.misbehave = slow
+    first = threading.Thread(target=api.status, args=(api.tenant.token(),))
+    first.start()
+    started = time.monotonic()
+    for _ in range(20):
+        assert httpx.get(f"{api.url}/api/public", trust_env=False).status_code == 200
+    assert time.monotonic() - started < 0.9
+    first.join(10)
