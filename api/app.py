@@ -38,7 +38,9 @@ def create_app(
     """
     settings = settings or Settings.load()
     contract = load_contract(specification or settings.specification)
-    validator = validator or Auth0JWTBearerTokenValidator(settings.issuers, settings.audience)
+    validator = validator or Auth0JWTBearerTokenValidator(
+        settings.issuers, settings.audience, **settings.validator_options()
+    )
     ours = {RoutingMiddleware: Routing, SecurityMiddleware: partial(Authorization, realm=validator.realm)}
     app = connexion.FlaskApp(
         __name__,

@@ -4,11 +4,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dotenv import dotenv_values
 
 from security.errors import QUOTABLE
 from security.issuer import is_loopback, issuer_url
+from security.keys import ALGORITHMS
 
 SPECIFICATION = Path(__file__).resolve().parent.parent / "openapi.yaml"
 
@@ -19,7 +21,7 @@ class SettingsError(ValueError):
     """A setting is missing or unusable. The message says what to set."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of one application.
 
@@ -28,6 +30,11 @@ class Settings:
         audience: This API's identifier.
         host: The address to listen on.
         port: The TCP port to listen on; 0 takes any that is free.
+        algorithms: What access tokens may be signed with.
+        leeway: Seconds by which clocks may differ.
+        max_age: Seconds since its issue after which a token is refused; `None` leaves that to its expiry.
+        permissions: Whether Auth0's RBAC claim `permissions` grants scopes, too.
+        max_stale: Seconds for which held keys stay good while their issuer can't be reached.
         development: Whether responses are validated and problems may say more.
         development_issuer: Whether the one issuer is the embedded one, which then has to be started.
         specification: The contract.
@@ -37,6 +44,11 @@ class Settings:
     audience: str
     host: str = "127.0.0.1"
     port: int = 3010
+    algorithms: tuple[str, ...] = ("RS256",)
+    leeway: float = 5
+    max_age: float | None = None
+    permissions: bool = False
+    max_stale: float = 86_400
     development: bool = False
     development_issuer: bool = False
     specification: Path = SPECIFICATION
@@ -53,31 +65,22 @@ class Settings:
             SettingsError: A variable is missing or unusable.
         """
         host = environ.get("HOST") or cls.host
-        port = _port(environ.get("PORT") or str(cls.port))
-        domains = [domain.strip() for domain in environ.get("AUTH0_DOMAIN", "").split(",") if domain.strip()]
-        audience = environ.get("AUTH0_AUDIENCE") or environ.get("API_IDENTIFIER")
-        if not domains and development:
-            return cls(
-                issuers=(_development_issuer(host, port),),
-                audience=audience or _DEVELOPMENT_AUDIENCE,
-                host=host,
-                port=port,
-                development=True,
-                development_issuer=True,
-            )
-        if not domains:
-            raise SettingsError("AUTH0_DOMAIN is not set. Set it to your tenant's host, like tenant.eu.auth0.com.")
-        if not audience:
-            raise SettingsError("AUTH0_AUDIENCE is not set. Set it to your API's identifier, as registered in Auth0.")
-        if not QUOTABLE.fullmatch(audience):
-            raise SettingsError(
-                f"AUTH0_AUDIENCE is {audience!r}. Use ASCII without quotes and backslashes, like a URL."
-            )
-        try:
-            issuers = tuple(map(issuer_url, domains))
-        except ValueError as error:
-            raise SettingsError(f"AUTH0_DOMAIN: {error}.") from error
-        return cls(issuers=issuers, audience=audience, host=host, port=port, development=development)
+        port = int(_number(environ, "PORT", cls.port, 65_535))
+        domains = _words(environ, "AUTH0_DOMAIN")
+        own_issuer = development and not domains
+        return cls(
+            issuers=(_development_issuer(host, port),) if own_issuer else _issuers(domains),
+            audience=_audience(environ, _DEVELOPMENT_AUDIENCE if own_issuer else None),
+            host=host,
+            port=port,
+            algorithms=_algorithms(environ, cls.algorithms),
+            leeway=_number(environ, "TOKEN_LEEWAY", cls.leeway, 300),
+            max_age=_number(environ, "TOKEN_MAX_AGE", 0, 10**9) or None,
+            permissions=_switch(environ, "TOKEN_PERMISSIONS"),
+            max_stale=_number(environ, "KEYS_MAX_STALE", cls.max_stale, 10**9),
+            development=development,
+            development_issuer=own_issuer,
+        )
 
     @classmethod
     def load(cls, *, development: bool = False) -> "Settings":
@@ -89,11 +92,15 @@ class Settings:
         dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}
         return cls.from_environ(dotenv | dict(os.environ), development=development)
 
+    def validator_options(self) -> dict[str, Any]:
+        """The validator's keyword arguments that are settings."""
+        names = ("algorithms", "leeway", "max_age", "permissions", "max_stale")
+        return {name: getattr(self, name) for name in names}
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) < 65_536):
-        raise SettingsError(f"PORT is {text!r}. Set it to a number from 0 to 65535.")
-    return int(text)
+
+def development_issuer_url(host: str, port: int) -> str:
+    """The development issuer's URL, with the final slash that Auth0's have."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def _development_issuer(host: str, port: int) -> str:
@@ -105,6 +112,45 @@ def _development_issuer(host: str, port: int) -> str:
     return development_issuer_url(host, port + 1 if port else 0)
 
 
-def development_issuer_url(host: str, port: int) -> str:
-    """The development issuer's URL, with the final slash that Auth0's have."""
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+def _issuers(domains: tuple[str, ...]) -> tuple[str, ...]:
+    if not domains:
+        raise SettingsError("AUTH0_DOMAIN is not set. Set it to your tenant's host, like tenant.eu.auth0.com.")
+    try:
+        return tuple(map(issuer_url, domains))
+    except ValueError as error:
+        raise SettingsError(f"AUTH0_DOMAIN: {error}.") from error
+
+
+def _audience(environ: Mapping[str, str], default: str | None) -> str:
+    audience = environ.get("AUTH0_AUDIENCE") or environ.get("API_IDENTIFIER") or default
+    if not audience:
+        raise SettingsError("AUTH0_AUDIENCE is not set. Set it to your API's identifier, as registered in Auth0.")
+    if not QUOTABLE.fullmatch(audience):
+        raise SettingsError(f"AUTH0_AUDIENCE is {audience!r}. Use ASCII without quotes and backslashes, like a URL.")
+    return audience
+
+
+def _algorithms(environ: Mapping[str, str], default: tuple[str, ...]) -> tuple[str, ...]:
+    algorithms = _words(environ, "TOKEN_ALGORITHMS") or default
+    if unknown := [name for name in algorithms if name not in ALGORITHMS]:
+        known = ", ".join(sorted(ALGORITHMS))
+        raise SettingsError(f"TOKEN_ALGORITHMS names {', '.join(unknown)}. Set it to some of {known}.")
+    return algorithms
+
+
+def _words(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in environ.get(name, "").split(",") if word.strip())
+
+
+def _number(environ: Mapping[str, str], name: str, default: float, most: int) -> float:
+    text = environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and int(text) <= most):
+        raise SettingsError(f"{name} is {text!r}. Set it to a number from 0 to {most}.")
+    return int(text)
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name) or "false"
+    if text.lower() not in ("true", "false"):
+        raise SettingsError(f"{name} is {text!r}. Set it to true or false.")
+    return text.lower() == "true"

@@ -64,6 +64,8 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(KeySet([]), realm=realm or audience)
+        if not audience:
+            raise ValueError("No audience: write the API's identifier")
         if not QUOTABLE.fullmatch(self.realm):
             raise ValueError(f"{self.realm!r} can't stand in a challenge: use ASCII without quotes and backslashes")
         if not algorithms or not ALGORITHMS.issuperset(algorithms):

@@ -37,6 +37,23 @@ def test_api_identifier_is_read_as_the_audience() -> None:
     assert (settings.audience, settings.host, settings.port) == ("https://a", "::", 4000)
 
 
+def test_how_tokens_are_checked_can_be_set() -> None:
+    checks = {
+        "TOKEN_ALGORITHMS": "ES256, PS256",
+        "TOKEN_LEEWAY": "0",
+        "TOKEN_MAX_AGE": "3600",
+        "TOKEN_PERMISSIONS": "True",
+        "KEYS_MAX_STALE": "60",
+    }
+    assert Settings.from_environ({**TENANT, **checks}).validator_options() == {
+        "algorithms": ("ES256", "PS256"),
+        "leeway": 0,
+        "max_age": 3600,
+        "permissions": True,
+        "max_stale": 60,
+    }
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -56,6 +73,13 @@ def test_api_identifier_is_read_as_the_audience() -> None:
         ({"AUTH0_AUDIENCE": "bücher"}, "AUTH0_AUDIENCE is 'bücher'. Use ASCII"),
         ({"PORT": "65536"}, "PORT is '65536'. Set it to a number from 0 to 65535."),
         ({"PORT": "http"}, "PORT is 'http'."),
+        ({"PORT": "²"}, "PORT is '²'."),
+        ({"TOKEN_ALGORITHMS": "RS256,HS256,none"}, "TOKEN_ALGORITHMS names HS256, none. Set it to some of ES256, "),
+        ({"TOKEN_LEEWAY": "-1"}, "TOKEN_LEEWAY is '-1'. Set it to a number from 0 to 300."),
+        ({"TOKEN_LEEWAY": "301"}, "TOKEN_LEEWAY is '301'. Set it to a number from 0 to 300."),
+        ({"TOKEN_MAX_AGE": "1h"}, "TOKEN_MAX_AGE is '1h'."),
+        ({"KEYS_MAX_STALE": "1.5"}, "KEYS_MAX_STALE is '1.5'."),
+        ({"TOKEN_PERMISSIONS": "yes"}, "TOKEN_PERMISSIONS is 'yes'. Set it to true or false."),
     ],
 )
 def test_unusable_setting_is_named_with_what_to_set(changes: dict[str, str], sentence: str) -> None:
