@@ -11,9 +11,10 @@ from connexion.middleware.security import SecurityMiddleware
 from api.authorization import Authorization, OAuth2Handler
 from api.contract import load_contract
 from api.problems import answer_with_problems
-from api.responses import RESPONSE_VALIDATORS, ContractResolver
+from api.responses import ContractResolver
 from api.routing import Routing, require_agreement
 from api.settings import Settings
+from api.validation import VALIDATORS
 from security import Auth0JWTBearerTokenValidator
 
 
@@ -47,7 +48,7 @@ def create_app(
         middlewares=[ours.get(middleware, middleware) for middleware in ConnexionMiddleware.default_middlewares],
         security_map={"oauth2": partial(OAuth2Handler, validator)},
         validate_responses=settings.development,
-        validator_map={"response": RESPONSE_VALIDATORS},
+        validator_map=VALIDATORS,
         resolver=ContractResolver(),
     )
     app.app.url_map.merge_slashes = False

@@ -41,7 +41,13 @@ async def _http_error(_: ConnexionRequest, error: HTTPException) -> ConnexionRes
     status = HTTPStatus(error.status_code)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s", error.detail)
-    return _response(_problem(status, error.detail), error.headers)
+    problem = _problem(status, error.detail)
+    if isinstance(error, ProblemException):
+        # A handler's own problem keeps its members; Connexion's have none but the detail.
+        own = {"type": error.type, "instance": error.instance, **(error.ext or {})}
+        own["title"] = error.title if error.type else None
+        problem |= {name: value for name, value in own.items() if value is not None}
+    return _response(problem, error.headers)
 
 
 async def _failure(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
@@ -50,11 +56,13 @@ async def _failure(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
 
 
 def _problem(status: HTTPStatus, detail: str | None = None) -> dict[str, Any]:
+    # The first paragraph is for the caller; in Connexion's, the schema follows.
+    said = (detail or "").partition("\n\n")[0]
     return {
         "type": "about:blank",
         "title": status.phrase,
         "status": status,
-        "detail": _DETAILS.get(status) or detail or status.description or status.phrase,
+        "detail": _DETAILS.get(status) or said or status.description or status.phrase,
         "code": status.name.lower(),
     }
 

@@ -1,15 +1,13 @@
-"""Responses as the contract declares them: what Connexion doesn't do for error responses and for HEAD."""
+"""What handlers return, as the contract declares it."""
 
 import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
 
-from connexion.datastructures import MediaTypeDict
 from connexion.lifecycle import ConnexionResponse
 from connexion.operations import AbstractOperation
 from connexion.resolver import Resolution, Resolver
-from connexion.validators import VALIDATOR_MAP, JSONResponseBodyValidator
 from werkzeug.wrappers import Response
 
 
@@ -62,15 +60,3 @@ def _media_type(operation: AbstractOperation, status: int) -> str | None:
     declared = responses.get(str(status)) or responses.get(f"{status // 100}XX") or responses.get("default") or {}
     media_types = list(declared.get("content", ()))
     return media_types[0] if len(media_types) == 1 else None
-
-
-class _ResponseValidator(JSONResponseBodyValidator):  # type: ignore[misc]
-    """Connexion holds the empty body of a HEAD response against the schema of the one it stands for."""
-
-    def _validate(self, body: Any) -> None:
-        if self._scope["method"] != "HEAD":
-            super()._validate(body)
-
-
-RESPONSE_VALIDATORS = MediaTypeDict(VALIDATOR_MAP["response"] | {"*/*json": _ResponseValidator})
-"""For Connexion's `validator_map`."""

@@ -29,7 +29,7 @@ class Routing(RoutingMiddleware):  # type: ignore[misc]  # Connexion's classes a
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__({**scope}, receive, send)  # the router changes the scope that it is given
         except HTTPException as error:
             # A handler's own 405 stays what it is. The router's names the methods of one operation only.
             if error.status_code != 405 or not (methods := self._methods(scope)) or scope["method"] in methods:

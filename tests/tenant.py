@@ -13,6 +13,7 @@ from typing import Any
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+METADATA, KEYS = "/.well-known/openid-configuration", "/.well-known/jwks.json"
 AUDIENCE = "https://api.example.com"
 
 ABSENT = object()
@@ -100,11 +101,9 @@ class Tenant:
     def key_set(self) -> dict[str, Any]:
         return {"keys": [key.as_dict(private=False) for key in self.keys]}
 
-    def answer(self, path: str) -> Answer:
-        self.fetches[path] += 1
-        if self.misbehave:
-            return self.misbehave(path)
-        documents = {"/.well-known/openid-configuration": self.metadata, "/.well-known/jwks.json": self.key_set}
+    def document(self, path: str) -> Answer:
+        """What it publishes at a path."""
+        documents = {METADATA: self.metadata, KEYS: self.key_set}
         if path not in documents:
             return 404, {}, b"{}"
         headers = {"Content-Type": "application/json"}
@@ -112,9 +111,14 @@ class Tenant:
             headers["Cache-Control"] = f"public, max-age={self.max_age}"
         return 200, headers, json.dumps(documents[path]()).encode()
 
+    def answer(self, path: str) -> Answer:
+        """What it answers, as it should or not."""
+        self.fetches[path] += 1
+        return self.misbehave(path) if self.misbehave else self.document(path)
+
     @property
     def key_fetches(self) -> int:
-        return self.fetches["/.well-known/jwks.json"]
+        return self.fetches[KEYS]
 
     @contextmanager
     def running(self) -> Iterator["Tenant"]:

@@ -1,0 +1,57 @@
+"""The handlers of another contract, and a validator function of its own for machines."""
+
+import asyncio
+from typing import Any
+
+from connexion.exceptions import ProblemException
+from werkzeug.exceptions import NotFound
+
+from security import AccessToken, token_info
+from security.errors import InvalidToken, Refusal
+
+
+async def machine_token_info(token: str, *, request: Any) -> AccessToken:
+    """Only tokens that a machine got for itself."""
+    claims = await token_info(token, request=request)
+    if claims.get("gty") != "client-credentials":
+        raise InvalidToken(Refusal.TYPE)
+    return claims
+
+
+def list_items(limit: int) -> list[dict[str, Any]]:
+    return [{"id": number, "name": f"item {number}"} for number in range(limit)]
+
+
+def add_item(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
+    return {"id": 7, **body}, 201, {"Location": "/v1/items/7"}
+
+
+async def get_item(item_id: int) -> dict[str, Any]:
+    await asyncio.sleep(0)
+    if item_id == 404:
+        raise NotFound
+    if item_id == 409:
+        raise ProblemException(status=409, title="Conflict", detail="It is being changed.", ext={"code": "busy"})
+    if item_id == 500:
+        raise RuntimeError("a secret of the server's")
+    return {"id": item_id, "name": "an item"}
+
+
+def delete_item(item_id: int) -> None:
+    """Nothing to return."""
+
+
+def set_note(item_id: int, name: str, body: bytes) -> str:
+    return f"{item_id} {name}: {body.decode()}"
+
+
+def whoami(user: str | None = None, token_info: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"user": user, "scope": (token_info or {}).get("scope")}
+
+
+def start_import() -> tuple[None, int]:
+    return None, 202
+
+
+def status() -> dict[str, str]:
+    return {"status": "fine"}

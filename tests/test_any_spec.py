@@ -1,0 +1,153 @@
+"""Another contract, served without a change: several schemes, scopes, alternatives, bodies and parameters."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from api.app import create_app
+from api.settings import Settings
+from tests.processes import ROOT, api, running
+from tests.serving import serving
+from tests.tenant import AUDIENCE, Tenant
+
+SHOP = Path(__file__).parent / "shop"
+
+
+@pytest.fixture(scope="module")
+def shop(tenant: Tenant) -> Iterator[httpx.Client]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SHOP))
+        settings = Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True)
+        app = create_app(settings, specification=SHOP / "openapi.yaml")
+        with serving(app) as url, httpx.Client(base_url=url, trust_env=False) as client:
+            yield client
+
+
+READER, WRITER, BOTH = {"scope": "read:items"}, {"scope": "write:items"}, {"scope": "write:items read:items"}
+NOBODY: dict[str, Any] = {}
+MACHINE = {"scope": "items", "gty": "client-credentials"}
+ITEM = {"json": {"name": "a"}}
+
+Call = tuple[str, dict[str, Any], dict[str, Any] | None, int, str | None]
+
+# operation, input, who calls, status, what stands in the challenge
+CALLS: list[Call] = [
+    ("GET /v1/items", {}, READER, 200, None),
+    ("GET /v1/items", {}, MACHINE, 200, None),
+    ("GET /v1/items", {}, WRITER, 403, 'error="insufficient_scope", scope="read:items"'),
+    ("GET /v1/items", {}, {"scope": "items"}, 403, 'error="insufficient_scope", scope="read:items"'),
+    ("GET /v1/items", {}, None, 401, "realm="),
+    ("GET /v1/items?limit=x", {}, READER, 400, None),
+    ("GET /v1/items?limit=x", {}, WRITER, 403, 'scope="read:items"'),
+    ("GET /v1/items?limit=x", {}, None, 401, "realm="),
+    ("POST /v1/items", ITEM, BOTH, 201, None),
+    ("POST /v1/items", ITEM, READER, 403, 'scope="read:items write:items"'),
+    ("POST /v1/items", ITEM, WRITER, 403, 'scope="read:items write:items"'),
+    ("POST /v1/items", ITEM, MACHINE, 403, 'scope="read:items write:items"'),
+    ("POST /v1/items", {"json": {}}, BOTH, 400, None),
+    ("POST /v1/items", {"json": {}}, READER, 403, "insufficient_scope"),
+    ("POST /v1/items", {"json": {}}, None, 401, "realm="),
+    ("POST /v1/items", {"content": b"{", "headers": {"Content-Type": "application/json"}}, BOTH, 400, None),
+    ("POST /v1/items", {"content": b"\xff", "headers": {"Content-Type": "application/json"}}, BOTH, 400, None),
+    ("POST /v1/items", {"content": b"\xff", "headers": {"Content-Type": "application/json"}}, None, 401, "realm="),
+    ("POST /v1/items", {"content": b"a", "headers": {"Content-Type": "text/plain"}}, BOTH, 415, None),
+    ("POST /v1/items", {"content": b"a", "headers": {"Content-Type": "text/plain"}}, READER, 403, "scope="),
+    ("POST /v1/items", {"content": b"{}", "headers": {"Content-Type": "application/json; charset=x"}}, BOTH, 400, None),
+    ("POST /v1/items", {"content": b"[" * 9999, "headers": {"Content-Type": "application/json"}}, BOTH, 400, None),
+    ("POST /v1/items", {"content": b"9" * 9999, "headers": {"Content-Type": "application/json"}}, BOTH, 400, None),
+    ("POST /v1/items", {}, BOTH, 400, None),
+    ("GET /v1/items/5", {}, READER, 200, None),
+    ("GET /v1/items/5", {}, WRITER, 403, 'scope="read:items"'),
+    ("GET /v1/items/404", {}, READER, 404, None),
+    ("GET /v1/items/409", {}, READER, 409, None),
+    ("GET /v1/items/500", {}, READER, 500, None),
+    ("GET /v1/items/x", {}, READER, 404, None),
+    ("GET /v1/items/5/", {}, READER, 404, None),
+    ("GET /v1/items/", {}, READER, 404, None),
+    ("GET /v1//items", {}, READER, 404, None),
+    ("GET //v1/items", {}, READER, 404, None),
+    ("GET /items", {}, READER, 404, None),
+    ("DELETE /v1/items/5", {}, WRITER, 204, None),
+    ("DELETE /v1/items/5", {}, READER, 403, 'scope="write:items"'),
+    ("PUT /v1/items/5", {}, BOTH, 405, None),
+    ("PUT /v1/items/5/notes/a%20b", {"content": "x", "headers": {"Content-Type": "text/plain"}}, READER, 200, None),
+    ("PUT /v1/items/5/notes/a", {"content": "x", "headers": {"Content-Type": "text/plain"}}, WRITER, 403, "scope="),
+    ("PUT /v1/items/5/notes/a%2Fb", {"content": "x"}, READER, 404, None),
+    ("GET /v1/whoami", {}, None, 200, None),
+    ("GET /v1/whoami", {}, NOBODY, 200, None),
+    ("GET /v1/whoami", {}, {"exp": 1}, 401, 'error="invalid_token"'),
+    ("GET /v1/whoami", {"headers": {"Authorization": "Bearer"}}, None, 400, 'error="invalid_request"'),
+    ("GET /v1/whoami", {"headers": {"Authorization": "Bearer x"}}, None, 401, 'error="invalid_token"'),
+    ("GET /v1/whoami", {"headers": {"Authorization": "Basic YTpi"}}, None, 200, None),
+    ("POST /v1/imports/", {}, MACHINE, 202, None),
+    ("POST /v1/imports/", {}, {"scope": "items"}, 401, 'error="invalid_token"'),
+    ("POST /v1/imports/", {}, {"gty": "client-credentials"}, 403, 'scope="items"'),
+    ("POST /v1/imports", {}, MACHINE, 404, None),
+    ("GET /v1/status", {}, None, 200, None),
+    ("GET /v1/status", {"headers": {"Authorization": "Bearer x"}}, None, 200, None),
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call[0]} {call[2]}")
+def test_operation_of_another_contract(shop: httpx.Client, tenant: Tenant, call: Call) -> None:
+    operation, sent, who, status, challenge = call
+    method, _, path = operation.partition(" ")
+    headers = {"Authorization": f"Bearer {tenant.token(**{'scope': '', **who})}"} if who is not None else {}
+    response = shop.request(method, path, **{**sent, "headers": {**headers, **sent.get("headers", {})}})
+    assert response.status_code == status, response.text
+    assert (challenge is None) == ("www-authenticate" not in response.headers)
+    assert (challenge or "") in response.headers.get("www-authenticate", "")
+    if status >= 400:
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.json().keys() == {"type", "title", "status", "detail", "code"}
+        assert "secret" not in response.text
+        assert "Failed validating" not in response.text
+
+
+def get(shop: httpx.Client, tenant: Tenant, path: str, **claims: Any) -> httpx.Response:
+    return shop.get(path, headers={"Authorization": f"Bearer {tenant.token(**claims)}"})
+
+
+def test_handlers_get_their_arguments_and_answer_as_declared(shop: httpx.Client, tenant: Tenant) -> None:
+    headers = {"Authorization": f"Bearer {tenant.token(scope='read:items write:items')}"}
+    assert shop.get("/v1/items?limit=2", headers=headers).json() == [
+        {"id": 0, "name": "item 0"},
+        {"id": 1, "name": "item 1"},
+    ]
+    added = shop.post("/v1/items", headers=headers, json={"name": "a"})
+    assert (added.json(), added.headers["location"]) == ({"id": 7, "name": "a"}, "/v1/items/7")
+    note = shop.put("/v1/items/-5/notes/a%20b", headers={**headers, "Content-Type": "text/plain"}, content="x")
+    assert (note.text, note.headers["content-type"]) == ("-5 a b: x", "text/plain; charset=utf-8")
+    assert get(shop, tenant, "/v1/whoami", scope="a b").json() == {"user": "auth0|ada", "scope": "a b"}
+    assert shop.get("/v1/whoami").json() == {"user": None, "scope": None}
+
+
+def test_problems_of_handlers_keep_their_own_members(shop: httpx.Client, tenant: Tenant) -> None:
+    assert get(shop, tenant, "/v1/items/409", scope="read:items").json() == {
+        "type": "about:blank",
+        "title": "Conflict",
+        "status": 409,
+        "detail": "It is being changed.",
+        "code": "busy",
+    }
+
+
+def test_allow_names_every_method_of_the_path(shop: httpx.Client) -> None:
+    assert shop.request("PATCH", "/v1/items/5").headers["allow"] == "DELETE, GET, HEAD"
+    assert shop.request("PATCH", "/v1/items").headers["allow"] == "GET, HEAD, POST"
+
+
+def test_run_serves_another_contract_with_its_own_scopes() -> None:
+    environ = {"PORT": "0", "PYTHONPATH": str(ROOT)}
+    with running(api("run", "--spec", "openapi.yaml"), environ, cwd=SHOP) as process:
+        url = process.wait_for(r"(http://\S+)/ui/")[1]
+        token = process.wait_for('Bearer ([^"]+)')[1]
+        headers = {"Authorization": f"Bearer {token}"}
+        assert httpx.get(f"{url}/v1/items", headers=headers, trust_env=False).status_code == 200
+        added = httpx.post(f"{url}/v1/items", headers=headers, json={"name": "a"}, trust_env=False)
+        assert (added.status_code, json.loads(added.text)["name"]) == (201, "a")
+        assert "/v1/" in process.output
