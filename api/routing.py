@@ -28,6 +28,9 @@ class Routing(RoutingMiddleware):  # type: ignore[misc]  # Connexion's classes a
             route.app.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # RFC 3986, section 2.2: an escaped slash is data, but routers see it as a separator.
+        if b"%2f" in scope.get("raw_path", b"").lower():
+            raise HTTPException(404)
         try:
             await super().__call__({**scope}, receive, send)  # the router changes the scope that it is given
         except HTTPException as error:

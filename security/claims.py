@@ -85,8 +85,11 @@ def _well_typed(claims: Claims, _: Expected) -> bool:
 
 
 def _is_access_token(claims: Claims, _: Expected) -> bool:
-    # OpenID Connect Core, section 2 and Back-Channel Logout, section 2.4: claims that access tokens don't have.
-    return claims.keys().isdisjoint(("nonce", "at_hash", "c_hash", "s_hash", "events"))
+    # OpenID Connect Back-Channel Logout, section 2.4 and Core, section 2: claims of logout tokens and ID tokens. Some
+    # providers put an ID token's into their access tokens, too, but none puts scopes into an ID token.
+    if "events" in claims:
+        return False
+    return claims.keys().isdisjoint(("nonce", "at_hash", "c_hash", "s_hash")) or "scope" in claims or "scp" in claims
 
 
 def _audience(claims: Claims, expected: Expected) -> bool:
@@ -111,7 +114,8 @@ def _young_enough(claims: Claims, expected: Expected) -> bool:
 
 
 def _bearer(claims: Claims, _: Expected) -> bool:
-    # RFC 7800, section 3.1, RFC 9449, section 7.1: whoever ignores cnf accepts stolen tokens.
+    # RFC 8705, section 3, RFC 9449, section 7.1: the token is worth nothing without its proof. A confirmation of an
+    # unknown kind is refused as well, where RFC 7800, section 3.1 would let it be ignored.
     return "cnf" not in claims
 
 

@@ -17,8 +17,11 @@ from security.jwt import SignedJWT
 from security.keycache import KeyCache, KeyPending
 from security.keys import ALGORITHMS, verify_signature
 
-_ACCESS_TOKEN_TYPES = frozenset(("jwt", "at+jwt", "application/at+jwt"))
+_ACCESS_TOKEN_TYPES = frozenset(("jwt", "at+jwt", "application/jwt", "application/at+jwt"))
 """Auth0's default tokens say JWT, RFC 9068 says at+jwt. A token without `typ` is accepted, as RFC 7519 has it."""
+
+
+_NAMES = ("alg", "kid", "typ")
 
 
 class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[misc]  # Authlib is not typed
@@ -126,9 +129,9 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
     def _check(self, token: str, waits: int) -> AccessToken:
         """Every check there is, in order; the one place that decides. Raises `KeyPending` when it needs a key."""
         jwt = SignedJWT.parse(token)
-        alg, kid, typ = jwt.header.get("alg"), jwt.header.get("kid"), jwt.header.get("typ", "JWT")
-        if not all(isinstance(member, str) for member in (alg, typ)) or not isinstance(kid, str | None):
+        if "alg" not in jwt.header or not all(isinstance(jwt.header.get(name, ""), str) for name in _NAMES):
             raise InvalidToken(Refusal.MALFORMED)
+        alg, kid, typ = jwt.header["alg"], jwt.header.get("kid"), jwt.header.get("typ", "JWT")
         if alg not in self.algorithms:
             raise InvalidToken(Refusal.ALGORITHM)
         if "crit" in jwt.header or "b64" in jwt.header:  # RFC 7515, section 4.1.11; RFC 7797, section 7

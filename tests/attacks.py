@@ -146,6 +146,12 @@ def altered(text: str, index: int) -> str:
     return text[:index] + ("B" if text[index] == "A" else "A") + text[index + 1 :]
 
 
+def ordinary_base64(good: str) -> str:
+    """The signature in the alphabet of ordinary base64."""
+    rest, _, signature = good.rpartition(".")
+    return f"{rest}.{signature.replace('-', '+').replace('_', '/')}"
+
+
 def resealed(good: str, change: Callable[[dict[str, Any]], object]) -> str:
     """The token with changed claims under its old signature."""
     head, payload, signature = good.split(".")
@@ -191,7 +197,7 @@ STRUCTURE = [
     token("no signature", "SIGNATURE", lambda good: good.rpartition(".")[0] + "."),
     token("padding in the signature", "MALFORMED", lambda good: good + "=="),
     token("padding in the header", "MALFORMED", lambda good: good.replace(".", "=.", 1)),
-    token("ordinary base64", "MALFORMED", lambda good: good[:-20] + "+/" + good[-18:]),
+    token("ordinary base64", "MALFORMED", ordinary_base64),
     token("percent signs", "MALFORMED", lambda good: good[:-3] + "%41"),
     token("an asterisk", "MALFORMED", lambda good: "*" + good[1:]),
     token("bytes that are not ASCII", "MALFORMED", lambda good: good.encode() + b"\xff\xfe"),
@@ -199,7 +205,7 @@ STRUCTURE = [
     token("a comma", "MALFORMED", lambda good: good + ","),
     token("in quotes", "MALFORMED", lambda good: f'"{good}"'),
     token("twice, with a comma", "ENCRYPTED", lambda good: f"{good},{good}"),
-    token("another ending of the signature's last bits", "MALFORMED", lambda good: good[:-1] + "B"),
+    token("another ending of the signature's last bits", "MALFORMED", lambda good: good[:-1] + chr(ord(good[-1]) + 1)),
     token("longer than accepted", "OVERSIZED", lambda good: good + "A" * 16_384),
     token("opaque and longer than accepted", "OVERSIZED", lambda _: "A" * 20_000),
     token("JSON serialization", "OPAQUE", lambda good: json.dumps(dict(zip(("protected", "payload", "signature"), good.split("."), strict=True)), separators=(",", ":")).replace(".", "")),
@@ -257,12 +263,11 @@ ALGORITHMS = [
 
 HEADERS = [
     *(header(f"kid {kid!r}", "UNKNOWN_KEY", kid=kid) for kid in ("", "Current", "current ", "current\0", "../../dev/null", "/dev/null", "' OR 1=1--", "current' UNION SELECT 'k", "; cat /etc/passwd", "{{7*7}}", "${jndi:ldap://x}", "k" * 4000, "\r\nX: y", "é", "None", "null", "0")),
-    *(header(f"kid of the wrong type, {name}", "MALFORMED", kid=value) for name, value in ODD.items() if not isinstance(value, str | None)),
+    *(header(f"kid of the wrong type, {name}", "MALFORMED", kid=value) for name, value in ODD.items() if not isinstance(value, str)),
     header("kid a number", "MALFORMED", kid=0),
     header("no kid, with one key published", "ok", kid=ABSENT),
-    header("kid null, with one key published", "ok", kid=None),
-    *(header(f"typ {typ!r}", "TYPE", typ=typ) for typ in ("id+jwt", "logout+jwt", "secevent+jwt", "dpop+jwt", "JWE", "JWS", "JOSE", "refresh+jwt", "", "at+jwt;x", "application/jwt", " JWT", "JWT ", "at+jwt\0", "jwt+at", "kb+jwt", "oauth-authz-req+jwt")),
-    *(header(f"typ {typ!r}", "ok", typ=typ) for typ in ("JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt")),
+    *(header(f"typ {typ!r}", "TYPE", typ=typ) for typ in ("id+jwt", "logout+jwt", "secevent+jwt", "dpop+jwt", "JWE", "JWS", "JOSE", "refresh+jwt", "", "at+jwt;x", "application/jwt;x", "application/id+jwt", " JWT", "JWT ", "at+jwt\0", "jwt+at", "kb+jwt", "oauth-authz-req+jwt")),
+    *(header(f"typ {typ!r}", "ok", typ=typ) for typ in ("JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "application/jwt")),
     *(header(f"typ of the wrong type, {name}", "MALFORMED", typ=value) for name, value in ODD.items() if not isinstance(value, str)),
     *(header(f"crit {crit!r}", "CRITICAL", crit=crit) for crit in CRITS),
     header("b64 false", "CRITICAL", b64=False, crit=["b64"]),
@@ -369,9 +374,9 @@ CLAIMS = [
     Case("claims: iss with a path", "ISSUER", lambda tenant: bearer(tenant.token(iss=tenant.url + "x"))),
     Case("claims: iss with userinfo", "ISSUER", lambda tenant: bearer(tenant.token(iss=tenant.url.replace("//", "//a@")))),
     Case("claims: iss a list with ours", "ISSUER", lambda tenant: bearer(tenant.token(iss=[tenant.url]))),
-    claims("an ID token's nonce", "TYPE", nonce="n"),
-    claims("an ID token's at_hash", "TYPE", at_hash="x"),
-    claims("an ID token's c_hash", "TYPE", c_hash="x"),
+    *(claims(f"an ID token's {name}", "TYPE", scope=ABSENT, **{name: "x"}) for name in ("nonce", "at_hash", "c_hash", "s_hash")),
+    claims("an ID token's nonce beside scopes, as from Keycloak", "ok", nonce="n"),
+    claims("an ID token's nonce beside scp", "ok", scope=ABSENT, scp=[], nonce="n"),
     claims("a logout token's events", "TYPE", events={"http://schemas.openid.net/event/backchannel-logout": {}}),
     claims("cnf with jkt (DPoP), sent as Bearer", "SENDER_CONSTRAINED", cnf={"jkt": "x"}),
     claims("cnf with a certificate's thumbprint, sent as Bearer", "SENDER_CONSTRAINED", cnf={"x5t#S256": "x"}),
@@ -426,10 +431,10 @@ TRANSPORT = [
 ]
 
 PATHS = [
-    *(without("missing_credentials", path) for path in (b"/api/private", b"/api/private-scoped", b"/api/private?", b"/api/private?x=1", b"/api/pri%76ate", b"/%61pi/private", b"/api%2Fprivate")),
+    *(without("missing_credentials", path) for path in (b"/api/private", b"/api/private-scoped", b"/api/private?", b"/api/private?x=1", b"/api/pri%76ate", b"/%61pi/private")),
     without("missing_credentials", b"/api/private", b"HEAD"),
     *(without("method_not_allowed", b"/api/private", method) for method in (b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"PROPFIND", b"MKCOL", b"REPORT")),
-    *(path_case("not_found", path) for path_case in (without, target) for path in (b"/", b"//api/private", b"///api/private", b"/api//private", b"/api/private/", b"/api/private//", b"/api/private;x", b"/api/private;x=/api/public", b"/api/public/../private", b"/api/public/..%2Fprivate", b"/api/./private", b"/api/private/.", b"/api/private%2F", b"/api/private%20", b"/api/private%00", b"/api/private%0A", b"/api/private%3Fx", b"/api/private%23", b"/api/private.json", b"/API/private", b"/api/Private", b"/api/private\\", b"/api%5Cprivate", b"/api/private%252F", b"/api/%70rivat%C3%A9", b"/api", b"/api/", b"/api/private/public", b"/public", b"/ui/../api/private", b"/openapi.json/../api/private")),
+    *(path_case("not_found", path) for path_case in (without, target) for path in (b"/", b"//api/private", b"///api/private", b"/api//private", b"/api/private/", b"/api/private//", b"/api/private;x", b"/api/private;x=/api/public", b"/api/public/../private", b"/api/public/..%2Fprivate", b"/api/./private", b"/api/private/.", b"/api%2Fprivate", b"/api%2fprivate", b"/api/private%2F", b"/api/private%20", b"/api/private%00", b"/api/private%0A", b"/api/private%3Fx", b"/api/private%23", b"/api/private.json", b"/API/private", b"/api/Private", b"/api/private\\", b"/api%5Cprivate", b"/api/private%252F", b"/api/%70rivat%C3%A9", b"/api", b"/api/", b"/api/private/public", b"/public", b"/ui/../api/private", b"/openapi.json/../api/private")),
     target("ok", b"/api/private?x=%ff%00"),
     target("ok", b"/api/private", b"HEAD"),
     target("ok", b"/api/public"),

@@ -76,9 +76,7 @@ def test_any_header_over_good_claims_opens_nothing_it_should_not(
 ) -> None:
     header = {"alg": "RS256", "typ": "JWT", "kid": "current", **changed}
     token = sign(header, tenant.claims(), tenant.key, "RS256")
-    harmless = (
-        header.keys().isdisjoint(("crit", "b64")) and header["alg"] == "RS256" and header["kid"] in ("current", None)
-    )
+    harmless = header.keys().isdisjoint(("crit", "b64")) and header["alg"] == "RS256" and header["kid"] == "current"
     assert status(url, b"Bearer " + token.encode()) in ((200, 401) if harmless else (401,))
 
 
@@ -89,7 +87,7 @@ def test_any_claims_of_the_issuer_open_nothing_they_should_not(
 ) -> None:
     claims = {**tenant.claims(), **changed}
     token = sign({"alg": "RS256", "typ": "JWT", "kid": "current"}, claims, tenant.key, "RS256")
-    harmless = changed.keys().isdisjoint(("iss", "aud", "cnf", "nonce", "events")) and isinstance(claims["sub"], str)
+    harmless = changed.keys().isdisjoint(("iss", "aud", "cnf", "events")) and isinstance(claims["sub"], str)
     assert status(url, b"Bearer " + token.encode()) in ((200, 401) if harmless else (401,))
 
 

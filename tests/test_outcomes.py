@@ -147,7 +147,7 @@ BAD_TOKENS: dict[str, tuple[Callable[[Tenant], str], str]] = {
     "signed with another algorithm": (lambda tenant: tenant.token({"alg": "RS512"}), ALGORITHM),
     "with a critical extension": (lambda tenant: tenant.token({"crit": ["exp"], "exp": 1}), CRITICAL),
     "an ID token by its type": (lambda tenant: tenant.token({"typ": "id+jwt"}), TYPE),
-    "an ID token by its claims": (lambda tenant: tenant.token(nonce="n"), TYPE),
+    "an ID token by its claims": (lambda tenant: tenant.token(nonce="n", scope=ABSENT), TYPE),
     "a logout token": (lambda tenant: tenant.token({"typ": "logout+jwt"}), TYPE),
     "signed by somebody else": (lambda tenant: tenant.token(key=rsa_key("current")), SIGNATURE),
     "signed with an unknown key": (lambda tenant: tenant.token(key=rsa_key("unknown")), UNKNOWN_KEY),
