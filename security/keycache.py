@@ -21,17 +21,17 @@ logger = logging.getLogger(__name__)
 _REFRESH_AHEAD = 0.8  # of the lifetime
 _MAX_PAUSE = 10.0  # seconds between attempts while the issuer fails; it doubles from one second
 _UNKNOWN_KID_BURST, _UNKNOWN_KID_INTERVAL = 3, 30.0  # fetches at once, then one per so many seconds
-_MAX_WAITS = 2  # a fetch under way may have missed the key; the next one can't have
 
 _NEVER = -math.inf
 
 
 class KeyPending(Exception):
-    """The key isn't held, but a fetch that may bring it is under way. Wait for `fetch`, then ask again."""
+    """The key isn't held, but a fetch that may bring it is under way. Wait for `fetch`, then ask again with this."""
 
-    def __init__(self, fetch: "Future[None]") -> None:
+    def __init__(self, fetch: "Future[None]", asked: int) -> None:
         super().__init__()
         self.fetch = fetch
+        self.asked = asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +69,22 @@ class KeyCache:
         self._lock = threading.Lock()
         self._held = _Held()
         self._under_way: Future[None] | None = None
+        self._started = self._ended = 0  # how many fetches have
         self._failures = 0
         self._retry_at = _NEVER
         self._lookups = float(_UNKNOWN_KID_BURST)  # a token bucket, in tokens
         self._refilled_at = clock()
 
-    def key(self, kid: str | None, alg: str, waits: int = 0) -> PublicKey:
+    def key(self, kid: str | None, alg: str, pending: KeyPending | None = None) -> PublicKey:
         """The key for a token's `kid` and `alg`. Never blocks.
 
         Args:
             kid: From the token's header; `None` finds the only key there is for the algorithm.
             alg: One of the algorithms that the keys were fetched for.
-            waits: How often the caller has waited for this key already.
+            pending: What was raised when the caller asked before, and has been waited for.
 
         Raises:
-            KeyPending: Wait for its `fetch`, then ask again with `waits` one higher.
+            KeyPending: Wait for its `fetch`, then ask again.
             InvalidToken: The issuer doesn't publish this key.
             IssuerUnavailable: That can't be known, because the issuer can't be reached.
         """
@@ -92,11 +93,14 @@ class KeyCache:
         if key is not None and now < held.refresh_at:
             return key
         fresh = now < held.expires_at
-        fetch = self._refresh(now, unknown=fresh and key is None)
-        if key is not None and (fresh or (self._failures and now < held.usable_until)):
+        # A fetch that was under way when the caller asked may have missed the key; one begun since is the last word.
+        asked = pending.asked if pending else self._started
+        answered = self._ended > asked
+        fetch = None if answered else self._refresh(now, unknown=fresh and key is None)
+        if key is not None and (now < held.usable_until if self._failures else fresh or answered):
             return key
-        if fetch is not None and waits < _MAX_WAITS:
-            raise KeyPending(fetch)
+        if fetch is not None:
+            raise KeyPending(fetch, asked)
         if self._failures:
             raise IssuerUnavailable(max(1, math.ceil(self._retry_at - now)))
         raise InvalidToken(Refusal.UNKNOWN_KEY)
@@ -105,6 +109,7 @@ class KeyCache:
         """Join the fetch under way, or start one if it is time for it."""
         with self._lock:
             if self._under_way is None and now >= self._retry_at and (not unknown or self._may_look_up(now)):
+                self._started += 1
                 self._under_way = Future()
                 self._under_way.set_running_or_notify_cancel()  # whoever gives up waiting doesn't cancel it for others
                 threading.Thread(target=self._run, args=(self._under_way,), name="key-fetch", daemon=True).start()
@@ -137,7 +142,7 @@ class KeyCache:
         with self._lock:
             self._retry_at = self._clock() + min(2.0**self._failures, _MAX_PAUSE)
             self._failures += 1
-            self._under_way = None
+            self._end()
 
     def _succeeded(self, fetched: FetchedKeys) -> None:
         now = self._clock()
@@ -150,4 +155,8 @@ class KeyCache:
             )
             self._failures = 0
             self._retry_at = _NEVER
-            self._under_way = None
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = self._started
+        self._under_way = None

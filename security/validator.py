@@ -99,23 +99,23 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             InvalidToken: It is not acceptable.
             IssuerUnavailable: That can't be known now.
         """
-        waits = 0
+        pending = None
         while True:
             try:
-                return self._check(token, waits)
-            except KeyPending as pending:
+                return self._check(token, pending)
+            except KeyPending as raised:
+                pending = raised
                 await asyncio.wrap_future(pending.fetch)
-                waits += 1
 
     def authenticate_token(self, token_string: str) -> AccessToken:
         """Validate an access token, for Authlib; blocks while the issuer's keys are fetched. Raises as `validate`."""
-        waits = 0
+        pending = None
         while True:
             try:
-                return self._check(token_string, waits)
-            except KeyPending as pending:
+                return self._check(token_string, pending)
+            except KeyPending as raised:
+                pending = raised
                 pending.fetch.result()
-                waits += 1
 
     def validate_request(self, request: Any) -> None:
         """Check how the request presents its token, for Authlib, which has split the header at white space."""
@@ -126,7 +126,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         if scopes and not any(token.scopes.issuperset(alternative.split()) for alternative in scopes):
             raise InsufficientScope(scopes[0])
 
-    def _check(self, token: str, waits: int) -> AccessToken:
+    def _check(self, token: str, pending: KeyPending | None) -> AccessToken:
         """Every check there is, in order; the one place that decides. Raises `KeyPending` when it needs a key."""
         jwt = SignedJWT.parse(token)
         if "alg" not in jwt.header or not all(isinstance(jwt.header.get(name, ""), str) for name in _NAMES):
@@ -141,7 +141,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         issuer = jwt.claims.get("iss")
         if not isinstance(issuer, str) or issuer not in self._keys:
             raise InvalidToken(Refusal.ISSUER)
-        key = self._keys[issuer].key(kid, alg, waits)
+        key = self._keys[issuer].key(kid, alg, pending)
         if not verify_signature(alg, key, jwt.signing_input, jwt.signature):
             raise InvalidToken(Refusal.SIGNATURE)
         check_claims(jwt.claims, Expected(self.audience, self._clock(), self._leeway, self._max_age))

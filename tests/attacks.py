@@ -331,6 +331,8 @@ PAYLOADS = [
     json_claims("nested objects, 1500 deep", "MALFORMED", b'{...,"x":' + b'{"a":' * 1500 + b"1" + b"}" * 1500 + b"}"),
     json_claims("nested lists, 31 deep", "ok", b'{...,"x":' + b"[" * 31 + b"]" * 31 + b"}"),
     json_claims("nested lists, 32 deep", "MALFORMED", b'{...,"x":' + b"[" * 32 + b"]" * 32 + b"}"),
+    json_claims("nested lists, 31 deep, among others", "ok", b'{...,"y":[],"x":' + b"[" * 31 + b"]" * 31 + b"}"),
+    json_claims("nested objects, 31 deep, among others", "ok", b'{...,"y":[],"x":' + b'{"a":' * 31 + b"1" + b"}" * 31 + b"}"),
     json_claims("a hundred lists, side by side", "ok", b'{...,"x":[' + b",".join([b"[]"] * 100) + b"]}"),
     json_claims("nested, never closed", "MALFORMED", b'{...,"x":' + b"[" * 8000),
     json_claims("many members", "ok", b"{..." + b"".join(b',"%d":1' % number for number in range(1000)) + b"}"),

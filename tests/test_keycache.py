@@ -40,10 +40,12 @@ class Issuer:
 
     def key(self, kid: str | None) -> PublicKey:
         """The key, however often that has to be waited for."""
-        for waits in range(10):
+        pending = None
+        for _ in range(3):
             try:
-                return self.cache.key(kid, "RS256", waits)
-            except KeyPending as pending:
+                return self.cache.key(kid, "RS256", pending)
+            except KeyPending as raised:
+                pending = raised
                 pending.fetch.result(10)
         raise AssertionError("it would wait forever")
 
@@ -133,14 +135,31 @@ def test_new_key_that_a_fetch_under_way_misses_is_found_by_the_next(issuer: Issu
     issuer.cache.key("old", "RS256")  # starts the refresh, which reads what is published now
     assert issuer.reached.wait(10)
     issuer.published = [NEW, OLD]
-    with pytest.raises(KeyPending) as pending:
+    with pytest.raises(KeyPending) as joined:
         issuer.cache.key("new", "RS256")
     issuer.gate.set()
-    pending.value.fetch.result(10)
+    joined.value.fetch.result(10)
+    with pytest.raises(KeyPending) as own:
+        issuer.cache.key("new", "RS256", joined.value)
+    own.value.fetch.result(10)
+    assert issuer.cache.key("new", "RS256", own.value).kid == "new"
+    assert issuer.fetches == 3
+
+
+def test_unknown_key_is_looked_up_by_one_fetch_that_began_after_it_was_asked_for(issuer: Issuer) -> None:
+    assert issuer.finds("old")
+    assert not issuer.finds("unknown")
+    assert issuer.fetches == 2
+
+
+def test_key_that_was_fetched_but_has_run_out_while_it_was_waited_for_is_used(issuer: Issuer) -> None:
     with pytest.raises(KeyPending) as pending:
-        issuer.cache.key("new", "RS256", waits=1)
+        issuer.cache.key("old", "RS256")
     pending.value.fetch.result(10)
-    assert issuer.cache.key("new", "RS256", waits=2).kid == "new"
+    issuer.now += 601  # the machine slept
+    assert issuer.cache.key("old", "RS256", pending.value).kid == "old"
+    with pytest.raises(KeyPending):
+        issuer.cache.key("old", "RS256")
 
 
 @pytest.mark.parametrize(("seconds", "fetches"), [(0, 3), (29, 3), (30, 4), (60, 5), (300, 6), (3_000, 6)])
@@ -266,16 +285,23 @@ def test_waiting_that_is_given_up_is_not_given_up_for_others(issuer: Issuer) -> 
     assert issuer.finds("old")
 
 
-@pytest.mark.parametrize("failure", [IssuerError("down"), None])
+@pytest.mark.parametrize(
+    ("failure", "messages"),
+    [
+        (IssuerError("down"), ["The keys of https://tenant.example.com/ could not be refreshed: down"]),
+        (RuntimeError("a bug"), ["The keys of https://tenant.example.com/ could not be refreshed"]),
+        (None, []),
+    ],
+)
 def test_failure_is_logged_and_never_raised_in_the_background(
-    issuer: Issuer, caplog: pytest.LogCaptureFixture, failure: Exception | None
+    issuer: Issuer, caplog: pytest.LogCaptureFixture, failure: Exception | None, messages: list[str]
 ) -> None:
     issuer.failure = failure
     with pytest.raises(KeyPending) as pending:
         issuer.cache.key("old", "RS256")
     pending.value.fetch.result(10)
-    messages = [record.getMessage() for record in caplog.records]
-    assert messages == (["The keys of https://tenant.example.com/ could not be refreshed: down"] if failure else [])
+    assert caplog.messages == messages
+    assert all(record.exc_info for record in caplog.records) is isinstance(failure, RuntimeError | None)
 
 
 def test_key_without_kid_is_found_when_it_is_the_only_one(issuer: Issuer) -> None:

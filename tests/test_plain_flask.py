@@ -51,6 +51,8 @@ def test_bad_token_is_refused_with_the_same_answer_as_by_the_api(client: FlaskCl
     assert response.headers["WWW-Authenticate"] == (
         'Bearer error="invalid_token", error_description="The signature of the access token is invalid."'
     )
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Content-Type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(

@@ -174,14 +174,17 @@ def test_symmetric_key_in_the_key_set_opens_nothing(tenant: Tenant) -> None:
     ("arguments", "message"),
     [
         (("ftp://x", AUDIENCE, {}), "is neither a host"),
-        (([], AUDIENCE, {}), "No issuer: name at least one domain"),
-        (("tenant.example.com", "", {}), "No audience: write the API's identifier"),
-        (("tenant.example.com", "", {"realm": "x"}), "No audience: write the API's identifier"),
+        (([], AUDIENCE, {}), "^No issuer: name at least one domain$"),
+        (("tenant.example.com", "", {}), "^No audience: write the API's identifier$"),
+        (("tenant.example.com", "", {"realm": "x"}), "^No audience: write the API's identifier$"),
         (("tenant.example.com", 'a"b', {}), "can't stand in a challenge"),
         (("tenant.example.com", AUDIENCE, {"realm": "a\nb"}), "can't stand in a challenge"),
         (("tenant.example.com", AUDIENCE, {"algorithms": []}), "aren't all among"),
         (("tenant.example.com", AUDIENCE, {"algorithms": ["HS256"]}), "aren't all among"),
-        (("tenant.example.com", AUDIENCE, {"algorithms": ["RS256", "none"]}), "aren't all among"),
+        (
+            ("tenant.example.com", AUDIENCE, {"algorithms": ["RS256", "none"]}),
+            "^The algorithms 'RS256, none' aren't all among ES256, ES384, ",
+        ),
         (("tenant.example.com", AUDIENCE, {"algorithms": "RS256"}), "aren't all among"),
     ],
 )
@@ -206,6 +209,43 @@ def test_outage_is_told_in_both_ways_of_asking(tenant: Tenant) -> None:
         asyncio.run(validator(tenant).validate(at(tenant)))
     with pytest.raises(IssuerUnavailable):
         validator(tenant).authenticate_token(at(tenant))
+
+
+@pytest.mark.parametrize("way", ["validate", "authenticate_token"])
+def test_unknown_key_costs_one_fetch(tenant: Tenant, way: str) -> None:
+    subject = validator(tenant)
+    ask = subject.authenticate_token if way == "authenticate_token" else lambda t: asyncio.run(subject.validate(t))
+    for fetches in (1, 2):
+        with pytest.raises(InvalidToken):
+            ask(at(tenant, key=rsa_key("unknown")))
+        assert tenant.key_fetches == fetches
+
+
+def test_held_keys_stay_good_for_a_day_by_default_and_for_as_long_as_is_set(
+    tenant: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    day = validator(tenant, monotonic=lambda: now[0])
+    hour = validator(tenant, monotonic=lambda: now[0], max_stale=3_600)
+    for subject in (day, hour):
+        subject.authenticate_token(at(tenant))
+    tenant.misbehave = lambda _: (503, {}, b"")
+    now[0] = 600 + 3_599
+    assert [bool(subject.authenticate_token(at(tenant))) for subject in (day, hour)] == [True, True]
+    now[0] = 600 + 3_600
+    assert day.authenticate_token(at(tenant))
+    with pytest.raises(IssuerUnavailable):
+        hour.authenticate_token(at(tenant))
+    now[0] = 600 + 86_399
+    assert day.authenticate_token(at(tenant))
+    now[0] = 600 + 86_400
+    with pytest.raises(IssuerUnavailable):
+        day.authenticate_token(at(tenant))
+    assert caplog.messages[0].startswith(f"The keys of {tenant.url} could not be refreshed: ")
+
+
+def test_permissions_grant_nothing_by_default(tenant: Tenant) -> None:
+    assert validator(tenant).authenticate_token(at(tenant, scope="a", permissions=["p"])).scopes == {"a"}
 
 
 def test_event_loop_runs_on_while_keys_are_fetched(tenant: Tenant) -> None:
