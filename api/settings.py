@@ -1,10 +1,12 @@
 """What can be set from outside. The only module that reads the environment."""
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -14,7 +16,11 @@ from security.keys import ALGORITHMS
 
 SPECIFICATION = Path(__file__).resolve().parent.parent / "openapi.yaml"
 
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
 _DEVELOPMENT_AUDIENCE = "https://api.example.com"
+_DEVELOPMENT_CLIENT = "browser"
+_DEVELOPMENT_ORIGINS = ("http://localhost:3000",)  # where Auth0's samples of single-page applications run
 
 
 class SettingsError(ValueError):
@@ -35,6 +41,10 @@ class Settings:
         max_age: Seconds since its issue after which a token is refused; `None` leaves that to its expiry.
         permissions: Whether Auth0's RBAC claim `permissions` grants scopes, too.
         max_stale: Seconds for which held keys stay good while their issuer can't be reached.
+        client_id: The client that Swagger UI logs in as; without one its dialog asks.
+        public_url: Where the server is reached from outside, without a final slash; by default as it was asked.
+        cors_origins: The origins whose pages may read answers.
+        trusted_proxies: From where `X-Forwarded-*` is believed.
         development: Whether responses are validated and problems may say more.
         development_issuer: Whether the one issuer is the embedded one, which then has to be started.
         specification: The contract.
@@ -49,6 +59,10 @@ class Settings:
     max_age: float | None = None
     permissions: bool = False
     max_stale: float = 86_400
+    client_id: str | None = None
+    public_url: str | None = None
+    cors_origins: tuple[str, ...] = ()
+    trusted_proxies: Networks = ()
     development: bool = False
     development_issuer: bool = False
     specification: Path = SPECIFICATION
@@ -78,6 +92,10 @@ class Settings:
             max_age=_number(environ, "TOKEN_MAX_AGE", 0, 10**9) or None,
             permissions=_switch(environ, "TOKEN_PERMISSIONS"),
             max_stale=_number(environ, "KEYS_MAX_STALE", cls.max_stale, 10**9),
+            client_id=_DEVELOPMENT_CLIENT if own_issuer else environ.get("AUTH0_CLIENT_ID") or None,
+            public_url=_public_url(environ),
+            cors_origins=_origins(environ, _DEVELOPMENT_ORIGINS if development else ()),
+            trusted_proxies=_networks(environ),
             development=development,
             development_issuer=own_issuer,
         )
@@ -136,6 +154,29 @@ def _algorithms(environ: Mapping[str, str], default: tuple[str, ...]) -> tuple[s
         known = ", ".join(sorted(ALGORITHMS))
         raise SettingsError(f"TOKEN_ALGORITHMS names {', '.join(unknown)}. Set it to some of {known}.")
     return algorithms
+
+
+def _public_url(environ: Mapping[str, str]) -> str | None:
+    url = environ.get("PUBLIC_URL") or None
+    if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
+        raise SettingsError(f"PUBLIC_URL is {url!r}. Set it to a URL like https://api.example.com.")
+    return url.rstrip("/") if url else None
+
+
+def _origins(environ: Mapping[str, str], default: tuple[str, ...]) -> tuple[str, ...]:
+    origins = _words(environ, "CORS_ORIGINS") or default
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin:
+            raise SettingsError(f"CORS_ORIGINS names {origin!r}. Write origins like https://app.example.com.")
+    return origins
+
+
+def _networks(environ: Mapping[str, str]) -> Networks:
+    try:
+        return tuple(map(ipaddress.ip_network, _words(environ, "TRUSTED_PROXIES")))
+    except ValueError as error:
+        raise SettingsError(f"TRUSTED_PROXIES: {error}. Write addresses or networks like 10.0.0.0/8.") from error
 
 
 def _words(environ: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ class _ClientCredentials(grants.ClientCredentialsGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_post", "client_secret_basic")
 
     def generate_token(self, scope: str | None = None, **_: Any) -> dict[str, Any]:
-        issued: dict[str, Any] = self.server.issue(self.client, self.request.form.get("audience"), scope or "")
+        issued: dict[str, Any] = self.server.issue(self.client, self.request.payload.data.get("audience"), scope or "")
         return issued
 
 

@@ -1,0 +1,102 @@
+"""What surrounds every answer, errors included: the proxy in front, CORS, and header fields that browsers heed."""
+
+import ipaddress
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.settings import Networks
+
+
+def edge_middlewares(*, trusted_proxies: Networks, cors_origins: Iterable[str], methods: Iterable[str]) -> list[Any]:
+    """The middlewares for the front of the stack, outermost first.
+
+    Args:
+        trusted_proxies: From where `X-Forwarded-*` is believed; empty for nowhere.
+        cors_origins: The origins whose pages may read answers, exact to the character.
+        methods: The methods of the contract.
+    """
+    cors = partial(
+        CORSMiddleware,
+        allow_origins=tuple(cors_origins),
+        allow_methods=sorted({*methods, "HEAD"}),
+        allow_headers=("Authorization", "Content-Type", "DPoP"),
+        expose_headers=("WWW-Authenticate", "Retry-After", "Location", "DPoP-Nonce"),
+        max_age=600,
+    )
+    proxy = [partial(_Forwarded, trusted=trusted_proxies)] if trusted_proxies else []
+    return [*proxy, *([cors] if cors_origins else []), _SafeHeaders]
+
+
+class _SafeHeaders:
+    """Sniffs nothing, refers nowhere, and keeps what was answered to a token out of caches (RFC 9111, section 3.5)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        authorized = any(name == b"authorization" for name, _ in scope["headers"])
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("Referrer-Policy", "no-referrer")
+                if authorized:
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, send_safely)
+
+
+class _Forwarded:
+    """Believes a trusted proxy what the client asked for: X-Forwarded-For, -Proto, -Host and -Prefix.
+
+    Each field's last value counts, which the proxy itself has written.
+    """
+
+    def __init__(self, app: ASGIApp, trusted: Networks) -> None:
+        self._app = app
+        self._trusted = trusted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._is_trusted(scope.get("client")):
+            scope = _as_forwarded(scope)
+        await self._app(scope, receive, send)
+
+    def _is_trusted(self, client: tuple[str, int] | None) -> bool:
+        try:
+            address = ipaddress.ip_address(client[0]) if client else None
+        except ValueError:
+            return False
+        return address is not None and any(address in network for network in self._trusted)
+
+
+def _as_forwarded(scope: Scope) -> Scope:
+    headers = Headers(scope=scope)
+    said = {name: _last(headers.get(f"x-forwarded-{name}", "")) for name in ("for", "proto", "host", "prefix")}
+    forwarded = dict(scope)
+    if said["for"]:
+        forwarded["client"] = (said["for"], 0)
+    if said["proto"] in ("http", "https"):
+        forwarded["scheme"] = said["proto"]
+    if said["host"]:
+        others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+        forwarded["headers"] = [(b"host", said["host"].encode("latin-1")), *others]
+    prefix = said["prefix"].rstrip("/")
+    if prefix.startswith("/") and not prefix.startswith("//"):
+        # ASGI has the path begin with the root path; the proxy has cut it off.
+        forwarded["root_path"] = prefix + scope.get("root_path", "")
+        forwarded["path"] = prefix + scope["path"]
+    return forwarded
+
+
+def _last(values: str) -> str:
+    return values.rpartition(",")[2].strip()

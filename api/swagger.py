@@ -1,0 +1,187 @@
+"""Swagger UI, from swagger-ui-bundle, and the contract that it reads: the repository's, made concrete.
+
+Takes the place of Connexion's `SwaggerUIMiddleware`, whose page needs inline scripts and styles, so that a strict
+content security policy holds. The issuer's endpoints come from its metadata, which is fetched when first asked for.
+"""
+
+import asyncio
+import copy
+import html
+import json
+import re
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from connexion.middleware.abstract import SpecMiddleware
+from connexion.spec import Specification
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+from swagger_ui_bundle import swagger_ui_path
+
+from api.contract import Contract, declared_scopes
+from security.issuer import Issuer, IssuerError
+
+_INITIALIZER = """\
+window.onload = function () {
+  window.ui = SwaggerUIBundle({
+    url: %(url)s,
+    dom_id: "#swagger-ui",
+    deepLinking: true,
+    validatorUrl: null,
+    presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
+    plugins: [SwaggerUIBundle.plugins.DownloadUrl],
+    layout: "StandaloneLayout",
+  });
+  window.ui.initOAuth(%(oauth)s);
+};
+"""
+
+
+class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes are not typed
+    """Serves `/ui/`, `/openapi.json` and `/openapi.yaml` below a contract's base path, and leads `/` to the first.
+
+    Args:
+        app: The next application.
+        issuer: Whose endpoints people log in at.
+        audience: What the login asks for; without it Auth0 hands out an opaque token.
+        client_id: The client that Swagger UI logs in as; without one its dialog asks.
+        public_url: Where the server is reached from outside; by default the path that the request came by.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, issuer: Issuer, audience: str, client_id: str | None, public_url: str | None
+    ) -> None:
+        self.app = app
+        self._issuer = issuer
+        self._audience = audience
+        self._client_id = client_id
+        self._public_url = public_url
+        self._pages: dict[str, Callable[[Request], Awaitable[Response]]] = {}
+        self._files = StaticFiles(directory=swagger_ui_path)
+        self._endpoints: Mapping[str, str] | None = None
+        self._base = ""
+        self._contract: Contract = {}
+
+    def add_api(self, specification: Specification, base_path: str | None = None, **_: Any) -> None:
+        """Serve the pages of a contract."""
+        self._base = specification.base_path if base_path is None else base_path
+        self._contract = specification.raw
+        ui = f"{self._base}/ui"
+        self._pages = {
+            "/": self._redirect,
+            ui: self._redirect,
+            f"{ui}/": self._index,
+            f"{ui}/swagger-initializer.js": self._initializer,
+            f"{self._base}/openapi.json": self._json,
+            f"{self._base}/openapi.yaml": self._yaml,
+        }
+        if "/" in self._contract["paths"] and not self._base:
+            del self._pages["/"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = _path(scope)
+            page = self._pages.get(path)
+            if page is None and path.startswith(f"{self._base}/ui/"):
+                page = self._file
+            if page is not None:
+                if scope["method"] not in ("GET", "HEAD"):
+                    raise HTTPException(405, headers={"Allow": "GET, HEAD"})
+                response = await page(Request(scope))
+                await response(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    async def _redirect(self, request: Request) -> Response:
+        return RedirectResponse(f"{_prefix(request)}{self._base}/ui/")
+
+    async def _index(self, _: Request) -> Response:
+        title = html.escape(self._contract["info"]["title"])
+        page = (swagger_ui_path / "index.html").read_text().replace("<title>Swagger UI<", f"<title>{title}<")
+        return Response(page, media_type="text/html", headers=await self._policy("'self'"))
+
+    async def _initializer(self, request: Request) -> Response:
+        oauth = {
+            "clientId": self._client_id or "",
+            "scopes": declared_scopes(self._contract),
+            "usePkceWithAuthorizationCodeGrant": True,
+            "additionalQueryStringParams": {"audience": self._audience},
+        }
+        url = f"{_prefix(request)}{self._base}/openapi.json"
+        script = _INITIALIZER % {"url": json.dumps(url), "oauth": json.dumps(oauth)}
+        return Response(script, media_type="text/javascript", headers=_NO_CACHE)
+
+    async def _file(self, request: Request) -> Response:
+        name = _path(request.scope).removeprefix(f"{self._base}/ui/")
+        response = await self._files.get_response(name, request.scope)
+        if name == "oauth2-redirect.html":
+            response.headers.update(await self._policy(_script_hashes()))
+        return response
+
+    async def _json(self, request: Request) -> Response:
+        return Response(json.dumps(await self._concrete(request)), media_type="application/json", headers=_NO_CACHE)
+
+    async def _yaml(self, request: Request) -> Response:
+        text = yaml.safe_dump(await self._concrete(request), sort_keys=False, allow_unicode=True, width=120)
+        return Response(text, media_type="text/yaml", headers=_NO_CACHE)
+
+    async def _concrete(self, request: Request) -> Contract:
+        """The contract with this server's URL and the issuer's endpoints."""
+        contract = copy.deepcopy(self._contract)
+        contract["servers"] = [{"url": f"{self._public_url or _prefix(request)}{self._base}" or "/"}]
+        endpoints = await self._discover()
+        for scheme in contract.get("components", {}).get("securitySchemes", {}).values():
+            for flow in scheme.get("flows", {}).values():
+                flow.update({name: url for name, url in endpoints.items() if name in flow})
+        return contract
+
+    async def _discover(self) -> Mapping[str, str]:
+        if self._endpoints is None:
+            try:
+                metadata = await asyncio.to_thread(self._issuer.metadata)
+                self._endpoints = {
+                    "authorizationUrl": metadata["authorization_endpoint"],
+                    "tokenUrl": metadata["token_endpoint"],
+                }
+            except (IssuerError, KeyError):
+                # Auth0's paths, until the issuer can be asked.
+                base = self._issuer.url.rstrip("/")
+                return {"authorizationUrl": f"{base}/authorize", "tokenUrl": f"{base}/oauth/token"}
+        return self._endpoints
+
+    async def _policy(self, scripts: str) -> dict[str, str]:
+        token = urlsplit((await self._discover())["tokenUrl"])
+        policy = (
+            f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data:; "
+            f"connect-src 'self' {token.scheme}://{token.netloc}; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        return {"Content-Security-Policy": policy, **_NO_CACHE}
+
+
+_NO_CACHE = {"Cache-Control": "no-cache"}
+
+
+def _path(scope: Scope) -> str:
+    """The path without what a proxy has put in front."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _prefix(request: Request) -> str:
+    """The path that a proxy has put in front of the application's."""
+    return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+def _script_hashes() -> str:
+    """What allows the inline script of the bundle's own redirect page, and no other (CSP 3, section 8.3)."""
+    page = (swagger_ui_path / "oauth2-redirect.html").read_text()
+    scripts = re.findall(r"(?s)<script>(.*?)</script>", page)
+    return " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
