@@ -1,5 +1,7 @@
 """The application: the contract, its handlers and its authorization, put together."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,12 @@ from connexion.middleware.routing import RoutingMiddleware
 from connexion.middleware.security import SecurityMiddleware
 from connexion.middleware.swagger_ui import SwaggerUIMiddleware
 
-from api.authorization import Authorization, OAuth2Handler
-from api.contract import Contract, load_contract, operations
+from api.authorization import SECURITY_MAP, Authorization
+from api.contract import Contract, ContractError, load_contract, operations
 from api.edge import edge_middlewares
 from api.problems import answer_with_problems
 from api.responses import ContractResolver
-from api.routing import Routing, require_agreement
+from api.routing import Routing, route_exactly
 from api.settings import Settings
 from api.swagger import SwaggerUI
 from api.validation import VALIDATORS
@@ -48,16 +50,39 @@ def create_app(
     )
     app = connexion.FlaskApp(
         __name__,
+        lifespan=_lifespan,
         middlewares=_middlewares(settings, validator, contract),
-        security_map={"oauth2": partial(OAuth2Handler, validator)},
+        security_map=SECURITY_MAP,
+        server_args={"static_folder": None},  # Flask would serve a folder of that name to everybody
         validate_responses=settings.development,
         validator_map=VALIDATORS,
         resolver=ContractResolver(),
     )
-    app.app.url_map.merge_slashes = False
-    app.app.before_request(require_agreement)
+    route_exactly(app.app)
     answer_with_problems(app)
     app.add_api(contract)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(_: object) -> AsyncIterator[None]:
+    """Answers the server's start and stop. Without it a2wsgi does, and waits for more when the server has stopped."""
+    yield
+
+
+def build(app: connexion.FlaskApp) -> connexion.FlaskApp:
+    """Have Connexion build now what it would build on the first request, so that what fails, fails at the start.
+
+    Nothing can be added to the application afterwards.
+
+    Raises:
+        ContractError: Connexion can't serve the contract.
+    """
+    middleware = app.middleware
+    try:
+        middleware.app, middleware.middleware_stack = middleware._build_middleware_stack()  # noqa: SLF001
+    except Exception as error:
+        raise ContractError(f"Connexion can't serve the contract: {type(error).__name__}: {error}") from error
     return app
 
 
@@ -73,7 +98,7 @@ def _middlewares(settings: Settings, validator: Auth0JWTBearerTokenValidator, co
     ours = {
         SwaggerUIMiddleware: swagger_ui,
         RoutingMiddleware: Routing,
-        SecurityMiddleware: partial(Authorization, realm=validator.realm),
+        SecurityMiddleware: partial(Authorization, validator=validator),
     }
     edge = edge_middlewares(
         trusted_proxies=settings.trusted_proxies,

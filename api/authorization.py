@@ -1,12 +1,14 @@
 """Authorization by the contract: Connexion's security layer, with challenges and without its gaps.
 
-Connexion calls the function that `x-tokenInfoFunc` names. What is replaced here, through its `security_map` and its
-list of middlewares: how the token is found and refused, and how alternatives combine. In Connexion an empty
-requirement (`{}`) makes any invalid token anonymous; here only the absence of credentials does.
+Connexion calls the functions that `x-tokenInfoFunc` and its like name. What is replaced here, through its
+`security_map` and its list of middlewares: how the token is found and refused, and how requirements combine. In
+Connexion an empty requirement (`{}`) makes any invalid token anonymous, and a request that its router misreads skips
+the layer altogether.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from connexion.lifecycle import ConnexionRequest
@@ -15,50 +17,68 @@ from connexion.operations import AbstractOperation
 from connexion.security import NO_VALUE, AbstractSecurityHandler, SecurityHandlerFactory
 from connexion.spec import Specification
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from security import VALIDATOR, Auth0JWTBearerTokenValidator, require_scopes
+from security import VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
 from security.bearer import bearer_token
-from security.errors import MissingCredentials, SecurityError
+from security.claims import granted_scopes
+from security.errors import InvalidToken, MissingCredentials, Refusal, SecurityError
 
-Verify = Callable[[ConnexionRequest], Awaitable[Any]]
+AUTHORIZED = "api.authorized"
+"""Where a request's ASGI scope names the operation that it is authorized for."""
+
+_TOKEN = "api.token"  # noqa: S105  # where the scope holds the request's one token
+_SCHEMES = {"oauth2": "Bearer", "bearer": "Bearer", "basic": "Basic", "apiKey": "ApiKey"}
+
+Verify = Callable[[ConnexionRequest], Any]
 """Returns what handlers receive as `token_info`, or `NO_VALUE` without credentials; raises when they are bad."""
 
 
-class OAuth2Handler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion's classes are not typed
-    """Handles the schemes of type oauth2, for one application's validator."""
+class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion's classes are not typed
+    """Handles the schemes whose credentials are a bearer token: `oauth2`, and `http` with `bearer`.
 
-    security_definition_key = "x-tokenInfoFunc"
+    Args:
+        member: The member of the scheme that names the function which validates the token.
+    """
+
     environ_key = ""  # the contract alone says who validates
 
-    def __init__(self, validator: Auth0JWTBearerTokenValidator) -> None:
-        self._validator = validator
+    def __init__(self, member: str) -> None:
+        self.security_definition_key = member
 
     def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Verify:
         """The function that verifies a request against one requirement."""
         token_info = self._resolve_func(security_scheme)
+        wanted = {name for name in ("request", "required_scopes") if self._accepts_kwarg(token_info, name)}
 
         async def verify(request: ConnexionRequest) -> Any:
-            token = bearer_token(request.headers.getlist("authorization"), request.scope["query_string"])
+            token = request.scope[_TOKEN]
             if token is None:
                 return NO_VALUE
-            request.scope[VALIDATOR] = self._validator
-            claims = await token_info(token, request=request)
+            offered = {"request": request, "required_scopes": required_scopes}
+            claims = await _result(token_info(token, **{name: offered[name] for name in wanted}))
+            if claims is None:
+                raise InvalidToken(Refusal.NOT_ACCEPTED)
+            if not isinstance(claims, AccessToken):
+                claims = AccessToken(claims, granted_scopes(claims, "scope", "scp", "scopes"))
             require_scopes(claims, required_scopes)
             return claims
 
         return verify
 
 
-class _Alternatives(SecurityHandlerFactory):  # type: ignore[misc]
-    """Combines an operation's security requirements: any one of them suffices."""
+SECURITY_MAP = {
+    "oauth2": partial(TokenHandler, "x-tokenInfoFunc"),
+    "bearer": partial(TokenHandler, "x-bearerInfoFunc"),
+}
+"""For Connexion's `security_map`."""
 
-    def __init__(self, security_map: dict[str, Any] | None, realm: str) -> None:
-        super().__init__(security_map)
-        self._realm = realm
 
-    def verify_security(self, auth_funcs: Sequence[Callable[[ConnexionRequest], Any]]) -> Verify:
-        """The function that verifies a request against the requirements, in order."""
+class _Requirements(SecurityHandlerFactory):  # type: ignore[misc]
+    """Combines security requirements: of the alternatives any one suffices, within one all schemes are needed."""
+
+    def verify_security(self, auth_funcs: Sequence[Verify]) -> Callable[[ConnexionRequest], Awaitable[None]]:
+        """The function that verifies a request against the alternatives, in order."""
         # verify_none stands for the empty requirement, whose turn comes when nothing was presented.
         optional = self.verify_none in auth_funcs
         requirements = [verify for verify in auth_funcs if verify is not self.verify_none]
@@ -67,9 +87,7 @@ class _Alternatives(SecurityHandlerFactory):  # type: ignore[misc]
             refusals: list[SecurityError | HTTPException] = []
             for requirement in requirements:
                 try:
-                    token_info = requirement(request)
-                    while inspect.iscoroutine(token_info):
-                        token_info = await token_info
+                    token_info = await _result(requirement(request))
                 except (SecurityError, HTTPException) as refusal:
                     refusals.append(refusal)
                     continue
@@ -79,15 +97,34 @@ class _Alternatives(SecurityHandlerFactory):  # type: ignore[misc]
             if refusals:
                 raise min(refusals, key=_precedence)
             if not optional:
-                raise MissingCredentials(self._realm)
+                raise _NothingPresented
             _expose(request, {})
 
         return verify
 
+    def verify_multiple_schemes(self, schemes: Mapping[str, Verify]) -> Verify:
+        """The function that verifies a request against all schemes; each is asked, so none hides bad credentials."""
+
+        async def verify(request: ConnexionRequest) -> Any:
+            token_infos = {name: await _result(scheme(request)) for name, scheme in schemes.items()}
+            return NO_VALUE if NO_VALUE in token_infos.values() else token_infos
+
+        return verify
+
+
+class _NothingPresented(Exception):
+    """No credentials that the operation speaks, and it needs some."""
+
+
+async def _result(value: Any) -> Any:
+    while inspect.isawaitable(value):
+        value = await value
+    return value
+
 
 def _expose(request: ConnexionRequest, token_info: dict[str, Any]) -> None:
     """Have Connexion pass these to the handler."""
-    request.context.update(user=token_info.get("sub"), token_info=token_info)
+    request.context.update(user=token_info.get("sub", token_info.get("uid")), token_info=token_info)
 
 
 def _precedence(refusal: SecurityError | HTTPException) -> int:
@@ -96,26 +133,67 @@ def _precedence(refusal: SecurityError | HTTPException) -> int:
     return (403, 503, 401, 400, status).index(status)
 
 
+class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
+    """Authorizes the requests of one operation, and says so."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.operation_id = ""
+        self.validator: Any = None
+        schemes = [self.security_schemes[name] for requirement in self.security or () for name in requirement]
+        kinds = [scheme["scheme"].lower() if scheme["type"] == "http" else scheme["type"] for scheme in schemes]
+        self._schemes = list(dict.fromkeys(_SCHEMES[kind] for kind in kinds))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.security:
+            await self._verify(ConnexionRequest(scope))
+        scope[AUTHORIZED] = self.operation_id
+        await self.next_app(scope, receive, send)
+
+    async def _verify(self, request: ConnexionRequest) -> None:
+        scope = request.scope
+        scope[VALIDATOR] = self.validator
+        if "Bearer" in self._schemes:
+            scope[_TOKEN] = bearer_token(request.headers.getlist("authorization"), scope["query_string"])
+        try:
+            await self.verification_fn(request)
+        except _NothingPresented:
+            raise MissingCredentials(self.validator.realm, self._schemes) from None
+        except HTTPException as refusal:
+            if refusal.status_code == 401 and not refusal.headers:
+                refusal.headers = MissingCredentials(self.validator.realm, self._schemes).headers
+            raise
+
+
 class _AuthorizedAPI(SecurityAPI):  # type: ignore[misc]
-    def __init__(self, *args: Any, realm: str, security_map: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        self._alternatives = _Alternatives(security_map, realm)  # super() calls make_operation
+    def __init__(
+        self,
+        *args: Any,
+        validator: Auth0JWTBearerTokenValidator,
+        security_map: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._validator = validator
+        self._requirements = _Requirements(security_map)  # super() calls make_operation
         super().__init__(*args, security_map=security_map, **kwargs)
 
-    def make_operation(self, operation: AbstractOperation | Specification) -> SecurityOperation:
-        return SecurityOperation.from_operation(
-            operation, next_app=self.next_app, security_handler_factory=self._alternatives
+    def make_operation(self, operation: AbstractOperation) -> SecurityOperation:
+        made = _AuthorizedOperation.from_operation(
+            operation, next_app=self.next_app, security_handler_factory=self._requirements
         )
+        made.operation_id, made.validator = operation.operation_id, self._validator
+        return made
 
 
 class Authorization(SecurityMiddleware):  # type: ignore[misc]
-    """Takes the place of Connexion's `SecurityMiddleware`."""
+    """Takes the place of Connexion's `SecurityMiddleware`, for one application's validator."""
 
     api_cls = _AuthorizedAPI
 
-    def __init__(self, app: ASGIApp, realm: str) -> None:
+    def __init__(self, app: ASGIApp, validator: Auth0JWTBearerTokenValidator) -> None:
         super().__init__(app)
-        self._realm = realm
+        self._validator = validator
 
     def add_api(self, specification: Specification, **kwargs: Any) -> SecurityAPI:
         """Add the operations of a contract."""
-        return super().add_api(specification, realm=self._realm, **kwargs)
+        return super().add_api(specification, validator=self._validator, **kwargs)

@@ -1,16 +1,23 @@
 """The contract, checked before anything is served: what it promises must be enforceable."""
 
+import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
+from connexion.json_schema import resolve_refs
 from connexion.utils import get_function_from_name
 from openapi_spec_validator import validate
-from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-
+_UNSUPPORTED_METHODS = {
+    "head": "GET answers HEAD",
+    "options": "OPTIONS is for CORS",
+    "trace": "TRACE would echo the access token",
+}
 _VALIDATORS = {
     "oauth2": "x-tokenInfoFunc",
     "apiKey": "x-apikeyInfoFunc",
@@ -19,7 +26,11 @@ _VALIDATORS = {
 }
 """By scheme, the member that names the function which validates its credentials."""
 
+_SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749, section 3.3
+
 Contract = dict[str, Any]
+Operation = tuple[str, str, Mapping[str, Any], list[dict[str, list[str]]]]
+"""Method, path, operation object, and security requirements, its own or the default ones."""
 
 
 class ContractError(ValueError):
@@ -30,18 +41,27 @@ def load_contract(path: Path) -> Contract:
     """Read an OpenAPI 3.0 document and check that it can be served and enforced.
 
     Checks that the document is valid, that each operationId and validator function can be imported, that each scheme in
-    use has a validator, and that scopes are asked for only where they are enforced and declared.
+    use has a validator, and that scopes are asked for only where they are enforced and declared. References to other
+    files are replaced by what they refer to.
 
     Raises:
         ContractError: It can't be.
     """
     try:
-        contract = yaml.safe_load(path.read_text(encoding="utf-8"))
+        contract: Contract = _with_text_keys(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ContractError(f"{path}: it can't be read as YAML: {error}") from error
-    for complaint in _complaints(contract, path):
+    if not isinstance(contract, dict) or not str(contract.get("openapi", "")).startswith("3.0."):
+        raise ContractError(f"{path}: it must be an OpenAPI 3.0 document: write 'openapi: 3.0.3'")
+    try:
+        resolved = resolve_refs(contract, base_uri=f"{path.resolve().parent}{os.sep}")
+    except Exception as error:  # whichever reader stumbles: files, URLs, YAML, pointers, circles
+        raise ContractError(f"{path}: a $ref leads nowhere, or in a circle: {type(error).__name__}: {error}") from error
+    if _refers_elsewhere(contract):
+        contract = resolved
+    for complaint in _complaints(contract, resolved):
         raise ContractError(f"{path}: {complaint}")
-    return contract  # type: ignore[no-any-return]  # _complaints has seen that it is a mapping
+    return contract
 
 
 def declared_scopes(contract: Contract) -> list[str]:
@@ -50,8 +70,8 @@ def declared_scopes(contract: Contract) -> list[str]:
     return list(dict.fromkeys(scope for scheme in schemes for scope in _scopes(scheme)))
 
 
-def operations(contract: Contract) -> Iterator[tuple[str, str, Mapping[str, Any], list[dict[str, list[str]]]]]:
-    """Each operation: method, path, operation object, and its security requirements, its own or the default ones."""
+def operations(contract: Contract) -> Iterator[Operation]:
+    """Each operation of the contract."""
     for path, item in contract["paths"].items():
         for method in _METHODS:
             if method in item:
@@ -59,47 +79,84 @@ def operations(contract: Contract) -> Iterator[tuple[str, str, Mapping[str, Any]
                 yield method.upper(), path, item[method], security
 
 
-def _complaints(contract: Any, path: Path) -> Iterator[str]:
-    if not isinstance(contract, dict) or not str(contract.get("openapi", "")).startswith("3.0."):
-        yield "it must be an OpenAPI 3.0 document: write 'openapi: 3.0.3'"
+def base_path(contract: Contract) -> str:
+    """The path of the first server, below which Connexion serves the operations; without a final slash."""
+    server: dict[str, Any] = next(iter(contract.get("servers", [])), {"url": ""})
+    values = {name: variable["default"] for name, variable in server.get("variables", {}).items()}
+    return str(urlsplit(server["url"].format(**values)).path).rstrip("/")
+
+
+def _with_text_keys(node: Any) -> Any:
+    # YAML reads `200:` as a number; JSON, and so OpenAPI, has names only.
+    if isinstance(node, dict):
+        return {str(key): _with_text_keys(value) for key, value in node.items()}
+    return [_with_text_keys(value) for value in node] if isinstance(node, list) else node
+
+
+def _refers_elsewhere(node: Any) -> bool:
+    if isinstance(node, dict):
+        reference = node.get("$ref")
+        elsewhere = isinstance(reference, str) and not reference.startswith("#")
+        return elsewhere or any(map(_refers_elsewhere, node.values()))
+    return isinstance(node, list) and any(map(_refers_elsewhere, node))
+
+
+def _complaints(contract: Contract, resolved: Contract) -> Iterator[str]:
     try:
-        validate(contract, base_uri=path.absolute().as_uri())
-    except OpenAPIValidationError as error:
+        validate(contract)
+    except Exception as error:  # noqa: BLE001  # what the validator stumbles over isn't valid either
         where = "/".join(map(str, getattr(error, "absolute_path", ())))
         yield f"it is not valid OpenAPI, at /{where}: {error}"
-    schemes = contract.get("components", {}).get("securitySchemes", {})
-    for method, route, operation, security in operations(contract):
-        name = f"{method} {route}"
-        yield from _handler_complaints(name, operation)
+    if not (base_path(resolved) + "/").startswith("/"):
+        yield "the path of the first server must start with a slash"
+    schemes = resolved.get("components", {}).get("securitySchemes", {})
+    for name, scheme in schemes.items():
+        yield from _scheme_complaints(name, scheme)
+    for method, path, operation, security in operations(resolved):
+        name = f"{method} {path}"
+        controller = operation.get("x-openapi-router-controller") or resolved["paths"][path].get(
+            "x-openapi-router-controller"
+        )
+        yield from _handler_complaints(name, operation, controller)
         for requirement in security:
             for scheme, scopes in requirement.items():
-                yield from _scheme_complaints(name, scheme, schemes.get(scheme), scopes)
-            if sum(schemes[scheme]["type"] == "oauth2" for scheme in requirement) > 1:
+                yield from _requirement_complaints(name, scheme, schemes.get(scheme), scopes)
+            if sum(_kind(schemes[scheme]) in ("oauth2", "bearer") for scheme in requirement) > 1:
                 yield f"{name}: two OAuth2 schemes can't both be required; a request has one access token"
 
 
-def _handler_complaints(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    operation_id = operation.get("operationId")
+def _handler_complaints(name: str, operation: Mapping[str, Any], controller: str | None) -> Iterator[str]:
+    method, operation_id = name.partition(" ")[0].lower(), operation.get("operationId")
+    if method in _UNSUPPORTED_METHODS:
+        yield f"{name}: operations of this method can't be declared: {_UNSUPPORTED_METHODS[method]}"
     if operation_id is None:
         yield f"{name}: it has no operationId: name the function that handles it, like api.handlers.private"
         return
-    controller = operation.get("x-openapi-router-controller")
     handler = f"{controller}.{operation_id}" if controller else operation_id
     if problem := _import_problem(handler):
         yield f"{name}: operationId {handler!r} can't be imported ({problem}): define the function or correct the name"
 
 
-def _scheme_complaints(name: str, scheme: str, definition: Any, scopes: list[str]) -> Iterator[str]:
+def _scheme_complaints(name: str, scheme: Mapping[str, Any]) -> Iterator[str]:
+    for member in ("x-scopeValidateFunc", "x-tokenInfoUrl"):
+        if member in scheme:
+            yield f"security scheme {name!r}: {member} is not supported: check it in the function of x-tokenInfoFunc"
+    for scope in _scopes(scheme):
+        if not _SCOPE.fullmatch(scope):
+            yield f"security scheme {name!r}: {scope!r} can't be a scope (RFC 6749, section 3.3)"
+
+
+def _requirement_complaints(name: str, scheme: str, definition: Any, scopes: list[str]) -> Iterator[str]:
     if definition is None:
         yield f"{name}: security scheme {scheme!r} is not declared in components/securitySchemes"
         return
-    kind = definition["scheme"].lower() if definition["type"] == "http" else definition["type"]
+    kind = _kind(definition)
     member = _VALIDATORS.get(kind)
     function = definition.get(member)
     if member is None:
         yield f"{name}: security schemes of type {kind!r}, like {scheme!r}, are not supported"
     elif function is None:
-        yield f"security scheme {scheme!r} has no validator: add '{member}: security.token_info' or a function of yours"
+        yield f"security scheme {scheme!r} has no validator: add {member} with the function that validates, {_HINT}"
     elif problem := _import_problem(function):
         yield f"security scheme {scheme!r}: {member} {function!r} can't be imported ({problem})"
     declared = _scopes(definition)
@@ -108,6 +165,14 @@ def _scheme_complaints(name: str, scheme: str, definition: Any, scopes: list[str
             yield f"{name}: scopes are enforced for oauth2 schemes only, and {scheme!r} is none: remove {scope!r}"
         elif scope not in declared:
             yield f"{name}: scope {scope!r} is not declared by the security scheme {scheme!r}: add it to its flows"
+
+
+_HINT = "like security.token_info for access tokens"
+
+
+def _kind(scheme: Mapping[str, Any]) -> str:
+    kind = scheme["scheme"].lower() if scheme["type"] == "http" else scheme["type"]
+    return str(kind)
 
 
 def _scopes(scheme: Mapping[str, Any]) -> list[str]:

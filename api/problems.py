@@ -10,16 +10,20 @@ from connexion import FlaskApp
 from connexion.exceptions import ProblemException
 from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from starlette.exceptions import HTTPException
+from werkzeug.exceptions import default_exceptions
+from werkzeug.http import HTTP_STATUS_CODES as STATUS_PHRASES
 
 from security.errors import SecurityError
 
 logger = logging.getLogger(__name__)
 
 _DETAILS = {
-    HTTPStatus.NOT_FOUND: "No operation of this API has this path.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "No operation of this API has this path and method; Allow names the methods.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "The server failed to answer this request. The fault is not the request's.",
+    404: "No operation of this API has this path.",
+    405: "No operation of this API has this path and method; Allow names the methods.",
 }
+"""What the router's errors say. A handler's own keep what it has said."""
+
+_FAILURE = "The server failed to answer this request. The fault is not the request's."
 
 
 def answer_with_problems(app: FlaskApp) -> None:
@@ -38,10 +42,9 @@ async def _security_error(_: ConnexionRequest, error: SecurityError) -> Connexio
 
 
 async def _http_error(_: ConnexionRequest, error: HTTPException) -> ConnexionResponse:
-    status = HTTPStatus(error.status_code)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if error.status_code >= 500:
         logger.error("%s", error.detail)
-    problem = _problem(status, error.detail)
+    problem = _problem(error.status_code, error.detail)
     if isinstance(error, ProblemException):
         # A handler's own problem keeps its members; Connexion's have none but the detail.
         own = {"type": error.type, "instance": error.instance, **(error.ext or {})}
@@ -52,19 +55,28 @@ async def _http_error(_: ConnexionRequest, error: HTTPException) -> ConnexionRes
 
 async def _failure(_: ConnexionRequest, error: Exception) -> ConnexionResponse:
     logger.error("A handler failed", exc_info=error)
-    return _response(_problem(HTTPStatus.INTERNAL_SERVER_ERROR))
+    return _response(_problem(500))
 
 
-def _problem(status: HTTPStatus, detail: str | None = None) -> dict[str, Any]:
-    # The first paragraph is for the caller; in Connexion's, the schema follows.
-    said = (detail or "").partition("\n\n")[0]
+def _problem(status: int, detail: str | None = None) -> dict[str, Any]:
+    try:
+        title, code = HTTPStatus(status).phrase, HTTPStatus(status).name.lower()
+    except ValueError:
+        title, code = "Error", f"http_{status}"
     return {
         "type": "about:blank",
-        "title": status.phrase,
+        "title": title,
         "status": status,
-        "detail": _DETAILS.get(status) or said or status.description or status.phrase,
-        "code": status.name.lower(),
+        "detail": _FAILURE if status == 500 else _said(status, detail) or _DETAILS.get(status) or title,
+        "code": code,
     }
+
+
+def _said(status: int, detail: str | None) -> str | None:
+    """The first paragraph, in Connexion's the schema follows; nothing if it is only a framework's default."""
+    werkzeug = default_exceptions.get(status)
+    defaults = (werkzeug.description if werkzeug else None, STATUS_PHRASES.get(status))
+    return None if detail in defaults else (detail or "").partition("\n\n")[0]
 
 
 def _response(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ConnexionResponse:

@@ -1,13 +1,17 @@
-"""What handlers return, as the contract declares it."""
+"""What handlers return, with the media type that the contract declares."""
 
 import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
 
+import flask
+from connexion.datastructures import NoContent
+from connexion.decorators.response import SyncResponseDecorator
 from connexion.lifecycle import ConnexionResponse
 from connexion.operations import AbstractOperation
 from connexion.resolver import Resolution, Resolver
+from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
 
@@ -42,17 +46,21 @@ def _typed(handler: Callable[..., Any], operation: AbstractOperation) -> Callabl
 
 
 def _with_media_type(answer: Any, operation: AbstractOperation) -> Any:
-    """Add the media type to one of the forms that Connexion takes: a body, or a tuple of it, status and headers."""
-    if isinstance(answer, Response | ConnexionResponse):
+    body = answer[0] if isinstance(answer, tuple) and answer else answer
+    if isinstance(body, ConnexionResponse):
         return answer
-    body, *rest = answer if isinstance(answer, tuple) else (answer,)
-    status = int(rest.pop(0)) if rest and not isinstance(rest[0], dict) else None
-    headers = dict(rest[0]) if rest else {}
-    status = status or (204 if body is None else 200)
-    media_type = _media_type(operation, status)
-    if media_type and not any(name.lower() == "content-type" for name in headers):
+    if isinstance(body, Response):
+        return flask.current_app.make_response(answer)
+    body, status, headers = SyncResponseDecorator._unpack_handler_response(answer)  # noqa: SLF001  # the forms it takes
+    headers = Headers(headers)
+    if body is None or body is NoContent:
+        response = Response(status=status or 204, headers=headers)
+        response.headers.remove("Content-Type")
+        return response
+    media_type = _media_type(operation, status or 200)
+    if media_type and "Content-Type" not in headers:
         headers["Content-Type"] = media_type
-    return body, status, headers
+    return body, status or 200, headers
 
 
 def _media_type(operation: AbstractOperation, status: int) -> str | None:

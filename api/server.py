@@ -3,13 +3,22 @@
 import socket
 import sys
 from functools import partial
+from typing import Any
 
 import click
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from api.app import create_app
+from api.app import build, create_app
 from api.settings import Settings
+
+UVICORN: dict[str, Any] = {
+    "lifespan": "on",  # an application that can't be built doesn't start
+    "proxy_headers": False,  # the application knows whom to trust
+    "reset_contextvars": True,  # nothing of a request is left for the next one on its connection
+    "server_header": False,
+}
+"""uvicorn's settings, in development as well."""
 
 
 def serve(settings: Settings, workers: int) -> None:
@@ -19,18 +28,16 @@ def serve(settings: Settings, workers: int) -> None:
         ContractError: The contract can't be served as it stands.
         click.ClickException: The address can't be listened on.
     """
-    app = create_app(settings)
+    app = build(create_app(settings))
     listener = listen(settings.host, settings.port)
     if workers == 1:
-        server = uvicorn.Server(uvicorn.Config(app, server_header=False, proxy_headers=False))
+        server = uvicorn.Server(uvicorn.Config(app, **UVICORN))
         server.run([listener])
         if not server.started:
             sys.exit(uvicorn.config.STARTUP_FAILURE)
     else:
         # Each worker makes its own application; the one made here has shown that it can be made.
-        config = uvicorn.Config(
-            partial(create_app, settings), factory=True, workers=workers, server_header=False, proxy_headers=False
-        )
+        config = uvicorn.Config(partial(create_app, settings), factory=True, workers=workers, **UVICORN)
         Multiprocess(config, sockets=[listener]).run()
 
 

@@ -45,7 +45,7 @@ class Settings:
         public_url: Where the server is reached from outside, without a final slash; by default as it was asked.
         cors_origins: The origins whose pages may read answers.
         trusted_proxies: From where `X-Forwarded-*` is believed.
-        development: Whether responses are validated and problems may say more.
+        development: Whether responses are held against the contract.
         development_issuer: Whether the one issuer is the embedded one, which then has to be started.
         specification: The contract.
     """
@@ -126,6 +126,10 @@ def _development_issuer(host: str, port: int) -> str:
         raise SettingsError(
             f"HOST is {host!r}, but the development issuer gives tokens to anybody, so it is for this machine only. "
             "Set AUTH0_DOMAIN and AUTH0_AUDIENCE, or HOST=127.0.0.1."
+        )
+    if port == 65_535:
+        raise SettingsError(
+            "PORT is 65535, but the development issuer needs the port after it. Set PORT to a lower one."
         )
     return development_issuer_url(host, port + 1 if port else 0)
 

@@ -8,7 +8,7 @@ from security.validator import Auth0JWTBearerTokenValidator, require_scopes
 __all__ = ["VALIDATOR", "AccessToken", "Auth0JWTBearerTokenValidator", "require_scopes", "token_info"]
 
 VALIDATOR = "security.validator"
-"""Where a request's ASGI scope names the validator of its application."""
+"""Where a request's ASGI scope holds the validator of its application."""
 
 
 async def token_info(token: str, *, request: Any) -> AccessToken:

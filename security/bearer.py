@@ -1,5 +1,6 @@
 """Bearer tokens on the request (RFC 6750, section 2). Only the header field is accepted: URLs end up in logs."""
 
+import re
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
@@ -23,13 +24,18 @@ def bearer_token(authorization: Sequence[str], query_string: bytes = b"") -> str
     """
     if len(authorization) > 1:
         raise InvalidRequest
-    scheme, _, rest = authorization[0].strip(" ").partition(" ") if authorization else ("", "", "")
-    if scheme.lower() != "bearer":
+    scheme = _SCHEME.match(authorization[0].strip(" ")) if authorization else None
+    if scheme is None or scheme[0].lower() != "bearer":
         return None
-    token = rest.strip(" ")
-    if not token or " " in token or "\t" in token or _names_a_token(query_string):
+    token = _TOKEN.fullmatch(authorization[0].strip(" "), scheme.end())
+    if token is None or _names_a_token(query_string):
         raise InvalidRequest
-    return token
+    return token[1]
+
+
+# RFC 9110, sections 5.6.2 and 11.4. What is in the token is for the token's own errors.
+_SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOKEN = re.compile(r" +([^ \t]+)")
 
 
 def _names_a_token(query_string: bytes) -> bool:

@@ -84,12 +84,15 @@ def _well_typed(claims: Claims, _: Expected) -> bool:
     )
 
 
+_ID_TOKEN_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash")
+
+
 def _is_access_token(claims: Claims, _: Expected) -> bool:
     # OpenID Connect Back-Channel Logout, section 2.4 and Core, section 2: claims of logout tokens and ID tokens. Some
     # providers put an ID token's into their access tokens, too, but none puts scopes into an ID token.
     if "events" in claims:
         return False
-    return claims.keys().isdisjoint(("nonce", "at_hash", "c_hash", "s_hash")) or "scope" in claims or "scp" in claims
+    return claims.keys().isdisjoint(_ID_TOKEN_CLAIMS) or bool(claims.get("scope") or claims.get("scp"))
 
 
 def _audience(claims: Claims, expected: Expected) -> bool:

@@ -6,6 +6,7 @@ never a piece of the token.
 """
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ QUOTABLE = re.compile(r"[ !#-\[\]-~]+")
 
 
 class Refusal(StrEnum):
-    """Why an access token is refused. The name is for the log, the value is the `error_description`."""
+    """Why an access token is refused. The name is for programs and logs, the value is the `error_description`."""
 
     OVERSIZED = "The access token is longer than this API accepts."
     OPAQUE = "The access token is opaque, not a JWT. Ask for the API's audience when requesting the token."
@@ -34,6 +35,7 @@ class Refusal(StrEnum):
     EXPIRED = "The access token has expired. Request a new one."
     NOT_YET_VALID = "The access token is not valid yet. Check the clocks of the authorization server and of this API."
     TOO_OLD = "The access token was issued too long ago. Request a new one."
+    NOT_ACCEPTED = "The access token is not accepted by this API."
     SENDER_CONSTRAINED = "The access token is bound to a key or certificate, so it is not accepted as a Bearer token."
 
 
@@ -76,19 +78,25 @@ class SecurityError(OAuth2Error):  # type: ignore[misc]  # Authlib is not typed
 
 
 class MissingCredentials(SecurityError):
-    """No credentials, or a scheme this API doesn't speak: a challenge without an error code (RFC 6750, section 3.1)."""
+    """No credentials, or a scheme this API doesn't speak: a challenge without an error code (RFC 6750, section 3.1).
+
+    Args:
+        realm: The protection space (RFC 9110, section 11.5).
+        schemes: The authentication schemes that the operation speaks.
+    """
 
     status_code = HTTPStatus.UNAUTHORIZED
     error = "missing_credentials"
     description = "This operation needs an access token: send it as 'Authorization: Bearer <token>'."
 
-    def __init__(self, realm: str) -> None:
-        super().__init__()
+    def __init__(self, realm: str, schemes: Sequence[str] = ("Bearer",)) -> None:
+        super().__init__(description=None if "Bearer" in schemes else "This operation needs credentials.")
         self.realm = realm
+        self.schemes = schemes
 
     @property
     def challenge(self) -> str:
-        return f'Bearer realm="{self.realm}"'
+        return ", ".join(f'{scheme} realm="{self.realm}"' for scheme in self.schemes)
 
 
 class InvalidRequest(SecurityError):

@@ -1,8 +1,10 @@
 """An issuer, its metadata and its key set, over HTTP (OpenID Connect Discovery; RFC 8414; RFC 7517)."""
 
+import asyncio
 import ipaddress
+import json
+import logging
 import re
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +14,11 @@ import httpx
 
 from security.keys import KeyIndex, verification_keys
 
+logger = logging.getLogger(__name__)
+
 _TIMEOUT = 5.0  # seconds for each of connect, read and write
 _DEADLINE = 10.0  # seconds for one document, however slowly it drips
-_MAX_BYTES = 512 * 1024
+_MAX_BYTES = 512 * 1024  # as they come: compression is neither asked for nor accepted
 _MAX_REDIRECTS = 3
 _DEFAULT_LIFETIME, _MIN_LIFETIME, _MAX_LIFETIME = 600, 60, 86_400  # seconds
 
@@ -35,13 +39,24 @@ def issuer_url(domain: str) -> str:
     """
     issuer = domain if "://" in domain else f"https://{domain}/"
     parts = urlsplit(issuer)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username or parts.query or parts.fragment:
+    if not _is_plain(issuer) or parts.query or parts.fragment:
         raise ValueError(f"{domain!r} is neither a host like tenant.eu.auth0.com nor an issuer URL")
-    if not re.fullmatch(r"[\x21-\x7e]+", issuer) or ("://" not in domain and "/" in domain):
+    if not re.fullmatch(r"[!-~]+", issuer) or ("://" not in domain and "/" in domain):
         raise ValueError(f"{domain!r} is not a host: write tenant.eu.auth0.com, or a URL that starts with https://")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError(f"{domain!r} uses http, which is for loopback addresses only: use https")
     return issuer
+
+
+def _is_plain(url: str) -> bool:
+    """Whether it is an http or https URL with a host, a port that is one, and no user."""
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("https", "http") and bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+        )
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:
@@ -61,7 +76,7 @@ class FetchedKeys:
 
 
 class Issuer:
-    """Fetches one issuer's documents. Blocking and without memory, but for where the key set is.
+    """Fetches one issuer's documents. Blocking, so not for an event loop; without memory, but for where the keys are.
 
     Args:
         url: The issuer identifier, from `issuer_url`.
@@ -69,7 +84,9 @@ class Issuer:
         transport: What carries the requests, for tests; by default the network.
     """
 
-    def __init__(self, url: str, algorithms: Iterable[str], *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, algorithms: Iterable[str], *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self.url = url
         self._algorithms = tuple(algorithms)
         self._transport = transport
@@ -95,7 +112,7 @@ class Issuer:
         return metadata
 
     def fetch_keys(self) -> FetchedKeys:
-        """Fetch the key set that the metadata names, and keep its usable keys.
+        """Fetch the key set that the metadata names, and find its usable keys, which may be none.
 
         Raises:
             IssuerError: Metadata or key set can't be fetched, or aren't what they should be.
@@ -108,7 +125,8 @@ class Issuer:
         except ValueError as error:
             raise IssuerError(f"{location} is {error}") from error
         if not keys:
-            raise IssuerError(f"{location} holds no key for {', '.join(self._algorithms)}")
+            # Not an outage: an issuer that withdraws its last key means it.
+            logger.warning("%s holds no key for %s", location, ", ".join(self._algorithms))
         self._jwks_uri = location
         return FetchedKeys(keys, _lifetime(headers))
 
@@ -119,47 +137,54 @@ class Issuer:
         return location
 
     def _is_safe(self, location: str) -> bool:
-        try:
-            parts = urlsplit(location)
-        except ValueError:
+        if not _is_plain(location):
             return False
-        loopback = self._loopback and is_loopback(parts.hostname or "")
-        return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and loopback))
+        parts = urlsplit(location)
+        # An issuer elsewhere has no business on this machine.
+        return is_loopback(parts.hostname or "") == self._loopback and (self._loopback or parts.scheme == "https")
 
     def _get(self, location: str) -> tuple[dict[str, Any], Mapping[str, str]]:
-        # A client per fetch: there is one every ten minutes, so a pooled connection would only be a stale one.
-        # No proxy from the environment stands between this machine and itself.
+        # An event loop of its own, because only that can end a request whatever it is waiting for. Who calls is a
+        # thread that has none. A client per fetch, of which there is one in ten minutes: a pool would only go stale.
         try:
-            with httpx.Client(
-                transport=self._transport, timeout=_TIMEOUT, trust_env=not self._loopback, headers=_HEADERS
-            ) as client:
-                return _get_json(client, httpx.URL(location))
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
+            return asyncio.run(self._fetch(httpx.URL(location)))
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError, TimeoutError) as error:
             raise IssuerError(f"{location} can't be used: {type(error).__name__}: {error}") from error
 
+    async def _fetch(self, location: httpx.URL) -> tuple[dict[str, Any], Mapping[str, str]]:
+        # No proxy from the environment stands between this machine and itself.
+        async with (
+            asyncio.timeout(_DEADLINE),
+            httpx.AsyncClient(
+                transport=self._transport, timeout=_TIMEOUT, trust_env=not self._loopback, headers=_HEADERS
+            ) as client,
+        ):
+            for _ in range(_MAX_REDIRECTS):
+                async with client.stream("GET", location) as response:
+                    if response.next_request is None:
+                        return await _json_object(response), response.headers
+                    if _origin(response.next_request.url) != _origin(location):
+                        raise ValueError("the answer redirects to another origin")
+                    location = response.next_request.url
+            raise ValueError("the answer redirects again and again")
 
-_HEADERS = {"Accept": "application/json"}
+
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
-def _get_json(client: httpx.Client, location: httpx.URL) -> tuple[dict[str, Any], Mapping[str, str]]:
-    deadline = time.monotonic() + _DEADLINE
-    for _ in range(_MAX_REDIRECTS):
-        with client.stream("GET", location) as response:
-            if response.next_request is None:
-                response.raise_for_status()
-                body = bytearray()
-                for chunk in response.iter_bytes():
-                    body += chunk
-                    if len(body) > _MAX_BYTES or time.monotonic() > deadline:
-                        raise ValueError("the answer is too long or too slow")
-                document = httpx.Response(200, content=bytes(body)).json()
-                if not isinstance(document, dict):
-                    raise ValueError("the answer is not a JSON object")
-                return document, response.headers
-            if _origin(response.next_request.url) != _origin(location):
-                raise ValueError("the answer redirects to another origin")
-            location = response.next_request.url
-    raise ValueError("the answer redirects again and again")
+async def _json_object(response: httpx.Response) -> dict[str, Any]:
+    response.raise_for_status()
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise ValueError("the answer is compressed, which was not asked for")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > _MAX_BYTES:
+            raise ValueError("the answer is too long")
+    document = json.loads(body)
+    if not isinstance(document, dict):
+        raise ValueError("the answer is not a JSON object")
+    return document
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

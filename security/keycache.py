@@ -1,7 +1,7 @@
 """The keys held of one issuer: fetched when first needed, refreshed ahead, kept through an outage.
 
-The fetch runs in a thread of its own, one at a time, so neither an event loop nor a request with a known key ever
-waits for it. Whoever does need its outcome gets a future to wait for, in the way that suits them.
+The fetch runs in a thread of its own, one at a time, so it never holds up an event loop. While keys are in use, no
+request with a known key waits for it. Whoever does need its outcome gets a future, to wait in the way that suits them.
 """
 
 import logging
@@ -50,7 +50,8 @@ class KeyCache:
     Args:
         name: The issuer, for the log.
         fetch: Fetches the keys, blocking. Only `IssuerError` is an outage, anything else is a bug.
-        max_stale: For how many seconds keys stay good after their last refresh while the issuer fails.
+        max_stale: For how many seconds keys stay good after their last refresh while the issuer fails; at least for
+            the lifetime that came with them.
         clock: Seconds, monotonic.
     """
 
@@ -66,7 +67,7 @@ class KeyCache:
         self._fetch = fetch
         self._max_stale = max_stale
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._held = _Held()
         self._under_way: Future[None] | None = None
         self._started = self._ended = 0  # how many fetches have
@@ -88,14 +89,14 @@ class KeyCache:
             InvalidToken: The issuer doesn't publish this key.
             IssuerUnavailable: That can't be known, because the issuer can't be reached.
         """
+        # A fetch that was under way when the caller asked may have missed the key; one begun since is the last word.
+        asked = pending.asked if pending else self._started
+        answered = self._ended > asked  # read before what that fetch has brought, never after
         held, now = self._held, self._clock()
         key = held.keys.get((kid, alg))
         if key is not None and now < held.refresh_at:
             return key
         fresh = now < held.expires_at
-        # A fetch that was under way when the caller asked may have missed the key; one begun since is the last word.
-        asked = pending.asked if pending else self._started
-        answered = self._ended > asked
         fetch = None if answered else self._refresh(now, unknown=fresh and key is None)
         if key is not None and (now < held.usable_until if self._failures else fresh or answered):
             return key
@@ -112,7 +113,12 @@ class KeyCache:
                 self._started += 1
                 self._under_way = Future()
                 self._under_way.set_running_or_notify_cancel()  # whoever gives up waiting doesn't cancel it for others
-                threading.Thread(target=self._run, args=(self._under_way,), name="key-fetch", daemon=True).start()
+                thread = threading.Thread(target=self._run, args=(self._under_way,), name="key-fetch", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the machine is out of threads
+                    logger.exception("The keys of %s could not be refreshed", self._name)
+                    self._end(None)
             return self._under_way
 
     def _may_look_up(self, now: float) -> bool:
@@ -125,38 +131,32 @@ class KeyCache:
         return True
 
     def _run(self, under_way: "Future[None]") -> None:
+        fetched = None
         try:
             fetched = self._fetch()
         except IssuerError as error:
             logger.warning("The keys of %s could not be refreshed: %s", self._name, error)
-            self._failed()
         except Exception:
             logger.exception("The keys of %s could not be refreshed", self._name)
-            self._failed()
-        else:
-            self._succeeded(fetched)
         finally:
+            self._end(fetched)
             under_way.set_result(None)
 
-    def _failed(self) -> None:
-        with self._lock:
-            self._retry_at = self._clock() + min(2.0**self._failures, _MAX_PAUSE)
-            self._failures += 1
-            self._end()
-
-    def _succeeded(self, fetched: FetchedKeys) -> None:
+    def _end(self, fetched: FetchedKeys | None) -> None:
+        """Take over what a fetch has brought, or count a failure."""
         now = self._clock()
         with self._lock:
-            self._held = _Held(
-                keys=fetched.keys,
-                refresh_at=now + fetched.lifetime * _REFRESH_AHEAD,
-                expires_at=now + fetched.lifetime,
-                usable_until=now + fetched.lifetime + self._max_stale,
-            )
-            self._failures = 0
-            self._retry_at = _NEVER
-            self._end()
-
-    def _end(self) -> None:
-        self._ended = self._started
-        self._under_way = None
+            if fetched is None:
+                self._retry_at = now + min(2.0**self._failures, _MAX_PAUSE)
+                self._failures += 1
+            else:
+                self._held = _Held(
+                    keys=fetched.keys,
+                    refresh_at=now + fetched.lifetime * _REFRESH_AHEAD,
+                    expires_at=now + fetched.lifetime,
+                    usable_until=now + max(fetched.lifetime, self._max_stale),
+                )
+                self._retry_at = _NEVER
+                self._failures = 0
+            self._ended = self._started
+            self._under_way = None

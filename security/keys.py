@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 PublicKey = RSAKey | ECKey | OKPKey
 KeyIndex = Mapping[tuple[str | None, str], PublicKey]
-"""Keys by `kid` and algorithm. `(None, alg)` is there when exactly one key verifies `alg`."""
+"""Keys by `kid` and algorithm. `(None, alg)` is there only when exactly one key verifies `alg`."""
 
 ALGORITHMS = frozenset(
     ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"),
@@ -45,10 +45,10 @@ def verification_keys(key_set: object, algorithms: Iterable[str]) -> KeyIndex:
         raise ValueError("not a JWK set")
     index: dict[tuple[str | None, str], PublicKey] = {}
     usable = [(key, alg) for key in map(_import_key, keys) if key for alg in algorithms if _verifies(key, alg)]
-    for key, alg in usable:
-        index.setdefault((key.kid, alg), key)
     count = Counter(alg for _, alg in usable)
     for key, alg in usable:
+        if key.kid is not None:
+            index.setdefault((key.kid, alg), key)
         if count[alg] == 1:
             index[None, alg] = key
     return index

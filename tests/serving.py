@@ -11,12 +11,14 @@ from typing import Any
 import httpx
 import uvicorn
 
+from api.server import UVICORN
+
 
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """Serve an ASGI application with uvicorn on a free port of 127.0.0.1; yields its URL without a final slash."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, server_header=False, timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, **UVICORN))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     wait_until(lambda: server.started or not thread.is_alive())

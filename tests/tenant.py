@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
@@ -55,12 +56,18 @@ def rsa_key(kid: str, bits: int = 2048) -> RSAKey:
     return RSAKey.generate_key(bits, {"kid": kid, "use": "sig", "alg": "RS256"})
 
 
+def streamed(status: int, headers: Mapping[str, str], body: bytes) -> httpx.Response:
+    """A response as it comes from the network, for a mocked transport: not read yet."""
+    return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
+
+
 class Tenant:
     """The issuer. Answers over HTTP while `running`."""
 
     def __init__(self) -> None:
         self.keys: list[Key] = [rsa_key("current")]
         self.url = "https://tenant.example.com/"
+        self.port = 0
         self.max_age: int | None = None
         self.fetches: Counter[str] = Counter()
         self.misbehave: Callable[[str], Answer] | None = None
@@ -142,7 +149,8 @@ class Tenant:
                 """A client that gives up is no error of the server's."""
 
         with Server(("127.0.0.1", 0), Handler) as server:
-            self.url = f"http://127.0.0.1:{server.server_port}/"
+            self.port = server.server_port
+            self.url = f"http://127.0.0.1:{self.port}/"
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
             thread.start()
             yield self

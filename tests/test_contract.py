@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from api import handlers
-from api.app import create_app
+from api.app import build, create_app
 from api.contract import ContractError, declared_scopes, load_contract, operations
 from api.settings import SPECIFICATION, Settings
 
@@ -98,7 +98,7 @@ COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "a scheme without validator": (
         lambda c: scheme(c).pop("x-tokenInfoFunc"),
-        "security scheme 'oauth2' has no validator: add 'x-tokenInfoFunc: security.token_info'",
+        "security scheme 'oauth2' has no validator: add x-tokenInfoFunc with the function that validates, like sec",
     ),
     "a validator that doesn't exist": (
         lambda c: scheme(c).update({"x-tokenInfoFunc": "security.tokeninfo"}),
@@ -120,6 +120,34 @@ COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         add_second_oauth2,
         "GET /api/private: two OAuth2 schemes can't both be required; a request has one access token",
     ),
+    "a reference to nowhere": (
+        lambda c: private(c)["responses"].update({"401": {"$ref": "#/components/responses/Nowhere"}}),
+        "a $ref leads nowhere, or in a circle: ",
+    ),
+    "a reference to a file that isn't there": (
+        lambda c: private(c)["responses"].update({"401": {"$ref": "nowhere.yaml#/x"}}),
+        "a $ref leads nowhere, or in a circle: ",
+    ),
+    "a scope check of its own": (
+        lambda c: scheme(c).update({"x-scopeValidateFunc": "api.handlers.private"}),
+        "security scheme 'oauth2': x-scopeValidateFunc is not supported: check it in the function of x-tokenInfoFunc",
+    ),
+    "a scope that can't be one": (
+        lambda c: scheme(c)["flows"]["clientCredentials"].update(scopes={'a"b': ""}),
+        "security scheme 'oauth2': 'a\"b' can't be a scope (RFC 6749, section 3.3)",
+    ),
+    "an operation for HEAD": (
+        lambda c: c["paths"]["/api/private"].update(head=private(c)),
+        "it is not valid OpenAPI, at /",
+    ),
+    "an operation for OPTIONS": (
+        lambda c: c["paths"]["/api/private"].update(options={**private(c), "operationId": "api.handlers.options"}),
+        "OPTIONS /api/private: operations of this method can't be declared: OPTIONS is for CORS",
+    ),
+    "a server without a slash": (
+        lambda c: c.update(servers=[{"url": "v1"}]),
+        "the path of the first server must start with a slash",
+    ),
     "an unsupported scheme": (
         lambda c: c["components"]["securitySchemes"].update(
             oauth2={"type": "openIdConnect", "openIdConnectUrl": "https://tenant.example.com/"}
@@ -138,6 +166,39 @@ def test_contract_that_cannot_be_enforced_does_not_start(
     with pytest.raises(ContractError) as error:
         create_app(SETTINGS, specification=path)
     assert str(error.value).startswith(f"{path}: {complaint}")
+
+
+def test_references_to_other_files_and_numbers_as_names_are_served(tmp_path: Path) -> None:
+    contract = copy.deepcopy(CONTRACT)
+    responses = contract["components"].pop("responses")
+    (tmp_path / "responses.yaml").write_text(yaml.safe_dump(responses))
+    for item in contract["paths"].values():
+        for status, response in item["get"]["responses"].items():
+            if "$ref" in response:
+                item["get"]["responses"][status] = {
+                    "$ref": response["$ref"].replace("#/components/responses/", "responses.yaml#/")
+                }
+    for response in responses.values():
+        response.pop("headers")
+        for media_type in response["content"].values():
+            media_type["schema"] = {"type": "object"}
+    (tmp_path / "responses.yaml").write_text(yaml.safe_dump(responses))
+    private(contract)["responses"] = {
+        int(status): response for status, response in private(contract)["responses"].items()
+    }
+    path = tmp_path / "openapi.yaml"
+    path.write_text(yaml.safe_dump(contract))
+    app = build(create_app(SETTINGS, specification=path))
+    assert [app.test_client().get(f"/api/{name}").status_code for name in ("public", "private")] == [200, 401]
+
+
+def test_contract_that_connexion_cannot_serve_does_not_start(tmp_path: Path) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(
+        yaml.safe_dump(changed(lambda c: c["paths"].update({"/api/pri{vate": c["paths"].pop("/api/public")})))
+    )
+    with pytest.raises(ContractError):
+        build(create_app(SETTINGS, specification=path))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "a: [", "openapi: 3.0.3", "\x00"])

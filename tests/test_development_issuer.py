@@ -208,6 +208,38 @@ def test_another_name_for_this_machine_is_refused(issuer: httpx.Client) -> None:
     assert issuer.get("/.well-known/jwks.json", headers={"Host": "evil.example.com"}).status_code == 400
 
 
+@pytest.mark.parametrize("path", ["/rotate?withdraw=true", "/authorize", "/oauth/token"])
+@pytest.mark.parametrize("origin", ["https://evil.example.com", "null", "http://127.0.0.1.example.com", "http://[::1"])
+def test_page_of_another_site_cannot_post(issuer: httpx.Client, path: str, origin: str) -> None:
+    before = issuer.get("/.well-known/jwks.json").json()
+    assert issuer.post(path, headers={"Origin": origin}, data=REQUEST).status_code == 403
+    assert issuer.get("/.well-known/jwks.json").json() == before
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2:3011", "localhost", "[::1]:3011"])
+def test_every_name_of_this_machine_is_answered(issuer: httpx.Client, host: str) -> None:
+    assert issuer.get("/.well-known/jwks.json", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"url": "/oauth/token", "json": [1]},
+        {"url": "/oauth/token", "json": "x"},
+        {"url": "/oauth/token", "content": b"{", "headers": {"Content-Type": "application/json"}},
+        {"url": "/authorize", "data": {}},
+        {"url": "/authorize", "data": {**REQUEST, "response_type": "token"}},
+        {"url": "/authorize", "data": {**REQUEST, "redirect_uri": "http://[::1"}},
+        {"url": "/authorize", "data": {**REQUEST, "code_challenge_method": "plain", "user": "auth0|ada"}},
+    ],
+    ids=lambda request_: str(request_)[:60],
+)
+def test_malformed_request_is_refused(issuer: httpx.Client, request_: dict[str, Any]) -> None:
+    answer = issuer.post(**request_)
+    assert answer.status_code in (400, 302)
+    assert "code=" not in answer.headers.get("location", "")
+
+
 @pytest.mark.parametrize("url", ["https://tenant.example.com/", "http://0.0.0.0:3011/", "http://192.0.2.1/"])
 def test_it_is_for_loopback_addresses_only(url: str) -> None:
     with pytest.raises(ValueError, match="for loopback addresses only"):

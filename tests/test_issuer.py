@@ -1,7 +1,10 @@
 """Fetching an issuer's documents: over real HTTP from a tenant that misbehaves, and what may be configured."""
 
+import contextlib
 import gzip
 import json
+import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +13,7 @@ import httpx
 import pytest
 
 from security.issuer import Issuer, IssuerError, issuer_url
-from tests.tenant import KEYS, METADATA, Answer, Tenant, rsa_key
+from tests.tenant import KEYS, METADATA, Answer, Tenant, rsa_key, streamed
 
 JSON = {"Content-Type": "application/json"}
 
@@ -125,11 +128,12 @@ FAILURES = {
     "keys: truncated": at(KEYS, 200, {**JSON, "Content-Length": "100000"}, b'{"keys":['),
     "keys: too long": at(KEYS, 200, JSON, b" " * 600_000 + b'{"keys":[]}'),
     "keys: a compression bomb": at(KEYS, 200, {**JSON, "Content-Encoding": "gzip"}, gzip.compress(b" " * 50_000_000)),
+    "keys: a bomb in a bomb": at(
+        KEYS, 200, {**JSON, "Content-Encoding": "gzip, gzip"}, gzip.compress(gzip.compress(b" " * 50_000_000))
+    ),
     "keys: not compressed as said": at(KEYS, 200, {**JSON, "Content-Encoding": "gzip"}, b"{}"),
-    "keys: none": at(KEYS, 200, JSON, b'{"keys":[]}'),
     "keys: no list": at(KEYS, 200, JSON, b'{"keys":{}}'),
     "keys: no member": at(KEYS, 200, JSON, b"{}"),
-    "keys: none usable": at(KEYS, 200, JSON, b'{"keys":[{"kty":"oct","k":"AAAA"}]}'),
 }  # fmt: skip
 
 
@@ -145,6 +149,16 @@ def test_answer_that_is_not_as_it_should_be_is_an_outage(
         assert len(str(error.value)) < 500
         broken.misbehave = None
         assert subject.fetch_keys().keys
+
+
+@pytest.mark.parametrize("keys", [b'{"keys":[]}', b'{"keys":[{"kty":"oct","k":"AAAA"}]}'])
+def test_key_set_without_a_usable_key_is_no_outage_but_logged(
+    broken: Tenant, caplog: pytest.LogCaptureFixture, keys: bytes
+) -> None:
+    with broken.running():
+        broken.misbehave = at(KEYS, 200, JSON, keys)(broken)
+        assert issuer(broken).fetch_keys().keys == {}
+    assert caplog.messages[-1] == f"{broken.url}.well-known/jwks.json holds no key for RS256"
 
 
 def test_wrong_issuer_is_told_to_the_operator(broken: Tenant) -> None:
@@ -179,18 +193,38 @@ def test_answer_that_never_comes_is_given_up(broken: Tenant, monkeypatch: pytest
         issuer(broken).fetch_keys()
 
 
-def test_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "head",
+    [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 "],
+    ids=["body", "header", "early hints"],
+)
+def test_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
     monkeypatch.setattr("security.issuer._DEADLINE", 0.3)
+    over = threading.Event()
 
-    class Drip(httpx.SyncByteStream):
-        def __iter__(self):  # type: ignore[no-untyped-def]  # an endless generator
-            while True:
-                time.sleep(0.05)
-                yield b" "
+    def drip(listener: socket.socket) -> None:
+        with listener.accept()[0] as connection, contextlib.suppress(OSError):
+            connection.sendall(head)
+            while not over.wait(0.05):
+                connection.sendall(b" ")
 
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Drip()))
-    with pytest.raises(IssuerError, match="too long or too slow"):
-        Issuer("https://tenant.example.com/", ["RS256"], transport=transport).metadata()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        with pytest.raises(IssuerError, match="TimeoutError"):
+            Issuer(f"http://127.0.0.1:{listener.getsockname()[1]}/", ["RS256"]).metadata()
+        over.set()
+        thread.join(10)
+
+
+def test_redirect_to_another_origin_that_answers_is_not_followed(broken: Tenant) -> None:
+    with broken.running(), Tenant().running() as other:
+        other.url = broken.url  # it would even claim to be the right one
+        elsewhere = f"http://127.0.0.1:{other.port}{METADATA}"
+        broken.misbehave = lambda _: (302, {"Location": elsewhere}, b"")
+        with pytest.raises(IssuerError, match="redirects to another origin"):
+            issuer(broken).metadata()
+        assert not other.fetches
 
 
 @pytest.mark.parametrize(
@@ -199,6 +233,9 @@ def test_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         ("https://tenant.example.com/", "https://keys.example.net/jwks", True),
         ("https://tenant.example.com/", "http://tenant.example.com/jwks", False),
         ("https://tenant.example.com/", "http://127.0.0.1/jwks", False),
+        ("https://tenant.example.com/", "https://127.0.0.1:8443/jwks", False),
+        ("https://tenant.example.com/", "https://user:password@keys.example.net/jwks", False),
+        ("https://tenant.example.com/", "https://keys.example.net:port/jwks", False),
         ("http://127.0.0.1:9000/", "http://127.0.0.1:9001/jwks", True),
         ("http://127.0.0.1:9000/", "http://tenant.example.com/jwks", False),
     ],
@@ -209,7 +246,8 @@ def test_key_set_may_be_elsewhere_but_http_is_for_loopback_only(url: str, jwks_u
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(str(request.url))
         key_set = {"keys": [rsa_key("current").as_dict(private=False)]}
-        return httpx.Response(200, json=key_set if request.url == jwks_uri else {"issuer": url, "jwks_uri": jwks_uri})
+        document = key_set if str(request.url) == jwks_uri else {"issuer": url, "jwks_uri": jwks_uri}
+        return streamed(200, JSON, json.dumps(document).encode())
 
     subject = Issuer(url, ["RS256"], transport=httpx.MockTransport(answer))
     if fetched:
@@ -230,7 +268,7 @@ def test_key_set_may_be_elsewhere_but_http_is_for_loopback_only(url: str, jwks_u
 )
 def test_metadata_is_where_openid_connect_says(url: str, location: str) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json={"issuer": url}) if request.url == location else httpx.Response(404)
+        return streamed(200 if request.url == location else 404, JSON, json.dumps({"issuer": url}).encode())
 
     assert Issuer(url, ["RS256"], transport=httpx.MockTransport(answer)).metadata() == {"issuer": url}
 

@@ -58,6 +58,19 @@ def test_unusable_key_is_skipped_and_its_neighbours_work(bad: Any, *, first: boo
     assert set(keys) == {("good", "RS256"), (None, "RS256")}
 
 
+@pytest.mark.filterwarnings("ignore:Key size")  # in production, joserfc's warning is no error
+def test_short_rsa_key_is_skipped_for_its_length(caplog: pytest.LogCaptureFixture) -> None:
+    short = RSAKey.generate_key(1024, {"kid": "short"}).as_dict(private=False)
+    assert verification_keys({"keys": [short]}, ["RS256"]) == {}
+    assert caplog.messages == ["A key of the issuer's key set is skipped, kid 'short': it is too short"]
+
+
+def test_two_keys_without_kid_are_none_that_a_token_could_mean() -> None:
+    one, other = ({name: rsa_key("x")[name] for name in ("kty", "n", "e")} for _ in range(2))
+    assert verification_keys({"keys": [one, other]}, ["RS256"]) == {}
+    assert set(verification_keys({"keys": [one]}, ["RS256"])) == {(None, "RS256")}
+
+
 def test_skipped_key_is_named_in_the_log_without_its_material(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         verification_keys({"keys": [rsa_key("leaked").as_dict(private=True)]}, ["RS256"])

@@ -69,6 +69,9 @@ def test_how_tokens_are_checked_can_be_set() -> None:
         ({"AUTH0_DOMAIN": "ten ant"}, "is not a host"),
         ({"AUTH0_DOMAIN": "http://127.0.0.1.example.com/"}, "which is for loopback addresses only"),
         ({"AUTH0_DOMAIN": "https://[::1"}, "AUTH0_DOMAIN: "),
+        ({"AUTH0_DOMAIN": "https://tenant:port/"}, "is neither a host like tenant.eu.auth0.com nor an issuer URL."),
+        ({"AUTH0_DOMAIN": "https://tenant:99999/"}, "is neither a host like tenant.eu.auth0.com nor an issuer URL."),
+        ({"AUTH0_DOMAIN": "https://:password@tenant/"}, "is neither a host"),
         ({"AUTH0_AUDIENCE": 'a"b'}, "AUTH0_AUDIENCE is 'a\"b'. Use ASCII"),
         ({"AUTH0_AUDIENCE": "bücher"}, "AUTH0_AUDIENCE is 'bücher'. Use ASCII"),
         ({"PORT": "65536"}, "PORT is '65536'. Set it to a number from 0 to 65535."),
@@ -100,6 +103,45 @@ def test_unusable_setting_is_named_with_what_to_set(changes: dict[str, str], sen
 def test_development_without_a_domain_asks_for_the_development_issuer(environ: dict[str, str], issuer: str) -> None:
     settings = Settings.from_environ(environ, development=True)
     assert (settings.issuers, settings.development_issuer, settings.development) == ((issuer,), True, True)
+
+
+def test_development_issuer_needs_the_next_port() -> None:
+    with pytest.raises(SettingsError, match="needs the port after it"):
+        Settings.from_environ({"PORT": "65535"}, development=True)
+    assert Settings.from_environ({**TENANT, "PORT": "65535"}, development=True).port == 65_535
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({"PUBLIC_URL": "api.example.com"}, "PUBLIC_URL is 'api.example.com'. Set it to a URL like"),
+        ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS names '*'. Write origins like https://app.example.com."),
+        ({"CORS_ORIGINS": "https://a.example.com/"}, "CORS_ORIGINS names 'https://a.example.com/'."),
+        ({"TRUSTED_PROXIES": "proxy"}, "TRUSTED_PROXIES: 'proxy' does not appear to be"),
+    ],
+)
+def test_unusable_setting_of_the_edge_is_named(environ: dict[str, str], sentence: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        Settings.from_environ({**TENANT, **environ})
+    assert str(error.value).startswith(sentence)
+
+
+def test_edge_can_be_set() -> None:
+    environ = {
+        "AUTH0_CLIENT_ID": "abc",
+        "PUBLIC_URL": "https://api.example.com/messages/",
+        "CORS_ORIGINS": "https://a.example.com, http://localhost:3000",
+        "TRUSTED_PROXIES": "10.0.0.0/8, ::1",
+    }
+    settings = Settings.from_environ({**TENANT, **environ})
+    assert (settings.client_id, settings.public_url) == ("abc", "https://api.example.com/messages")
+    assert settings.cors_origins == ("https://a.example.com", "http://localhost:3000")
+    assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
+
+
+def test_pages_of_other_origins_are_allowed_in_development_only() -> None:
+    assert Settings.from_environ(TENANT).cors_origins == ()
+    assert Settings.from_environ(TENANT, development=True).cors_origins == ("http://localhost:3000",)
 
 
 def test_development_with_a_domain_asks_for_no_development_issuer() -> None:

@@ -14,6 +14,14 @@ from security.issuer import is_loopback
 _CODE_LIFETIME = 60  # seconds
 
 
+def is_local(url: str) -> bool:
+    """Whether a URL's host is this machine itself."""
+    try:
+        return is_loopback(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True)
 class User:
     """A sample user and what the API's scopes they may be granted."""
@@ -51,8 +59,7 @@ class Client(ClientMixin):  # type: ignore[misc]  # Authlib is not typed
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         """Any address of this machine, with any port (RFC 8252, section 7.3)."""
-        parts = urlsplit(redirect_uri)
-        return parts.scheme in ("http", "https") and is_loopback(parts.hostname or "") and not parts.fragment
+        return redirect_uri.startswith(("http://", "https://")) and is_local(redirect_uri) and "#" not in redirect_uri
 
     def check_client_secret(self, client_secret: str) -> bool:
         return self.secret == client_secret
@@ -101,9 +108,13 @@ class AuthorizationCode(AuthorizationCodeMixin):  # type: ignore[misc]
             expires_at=time.monotonic() + _CODE_LIFETIME,
         )
 
+    def has_expired(self) -> bool:
+        """Whether it is too old to be redeemed."""
+        return time.monotonic() >= self.expires_at
+
     def usable_by(self, client: Client) -> bool:
         """Whether it was issued to this client and hasn't expired."""
-        return self.client_id == client.client_id and time.monotonic() < self.expires_at
+        return self.client_id == client.client_id and not self.has_expired()
 
     def get_redirect_uri(self) -> str:
         return self.redirect_uri

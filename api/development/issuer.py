@@ -14,11 +14,11 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import grants
 from authlib.oauth2.rfc7636 import CodeChallenge
-from flask import Flask, Request, Response, render_template, request
+from flask import Flask, Request, Response, abort, render_template, request
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from api.development.clients import CLIENTS, AuthorizationCode, Client, User, sample_users
+from api.development.clients import CLIENTS, AuthorizationCode, Client, User, is_local, sample_users
 from api.development.signing import LIFETIME, SigningKeys
 from security.issuer import is_loopback
 
@@ -46,7 +46,7 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
         self.scopes = tuple(scopes)
         self.codes: dict[str, AuthorizationCode] = {}
         self.register_grant(_ClientCredentials)
-        self.register_grant(_AuthorizationCode, [CodeChallenge(required=True)])
+        self.register_grant(_AuthorizationCode, [_S256(required=True)])
 
     def query_client(self, client_id: str) -> Client | None:
         """Find a client, for Authlib."""
@@ -91,11 +91,18 @@ class _ClientCredentials(grants.ClientCredentialsGrant):  # type: ignore[misc]
         return issued
 
 
+class _S256(CodeChallenge):  # type: ignore[misc]
+    SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
+
+
 class _AuthorizationCode(grants.AuthorizationCodeGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = ("none",)
 
     def save_authorization_code(self, code: str, request: Any) -> None:
-        self.server.codes[code] = AuthorizationCode.from_request(request)
+        codes = self.server.codes
+        for old in [old for old, issued in codes.items() if issued.has_expired()]:
+            del codes[old]
+        codes[code] = AuthorizationCode.from_request(request)
 
     def query_authorization_code(self, code: str, client: Client) -> AuthorizationCode | None:
         found: AuthorizationCode | None = self.server.codes.pop(code, None)  # good for one try
@@ -117,7 +124,10 @@ class _Auth0Request(Request):
     @property
     def form(self) -> ImmutableMultiDict[str, str]:
         """Auth0's token endpoint takes JSON as well as a form."""
-        return ImmutableMultiDict(self.get_json()) if self.is_json else super().form
+        if not self.is_json:
+            return super().form
+        members = self.get_json()
+        return ImmutableMultiDict(members if isinstance(members, dict) else {})
 
 
 class _Endpoints:
@@ -156,10 +166,13 @@ class _Endpoints:
         users = self._issuer.users.values()
         return render_template("login.html", users=users, client=grant.client, params=request.args)
 
-    def authorize(self) -> Response:
+    def authorize(self) -> str | tuple[str, int] | Response:
         user = self._issuer.users.get(request.form.get("user", ""))
         oauth2_request = self._issuer.create_oauth2_request(None)
-        grant = self._issuer.get_authorization_grant(oauth2_request)
+        try:
+            grant = self._issuer.get_authorization_grant(oauth2_request)
+        except OAuth2Error:
+            return self.login()
         response: Response = self._issuer.create_authorization_response(oauth2_request, grant_user=user, grant=grant)
         return response
 
@@ -175,7 +188,7 @@ def issuer_app(issuer: DevelopmentIssuer) -> Flask:
     """The issuer's web application."""
     app = Flask(__name__)
     app.request_class = _Auth0Request
-    app.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost", "[::1]"]  # no other site may rebind its name to this one
+    app.before_request(_refuse_other_sites)
     endpoints = _Endpoints(issuer)
     app.get("/.well-known/openid-configuration")(endpoints.metadata)
     app.get("/.well-known/jwks.json")(endpoints.key_set)
@@ -187,10 +200,18 @@ def issuer_app(issuer: DevelopmentIssuer) -> Flask:
     return app
 
 
+def _refuse_other_sites() -> None:
+    """No other site may bring its name to this address, or have a browser post here."""
+    if not is_local(f"//{request.host}"):
+        abort(400)
+    if request.method == "POST" and not is_local(request.headers.get("Origin", "//localhost")):
+        abort(403)
+
+
 def _allow_browsers(response: Response) -> Response:
     """Let pages of this machine fetch tokens themselves: Swagger UI, single-page applications."""
     origin = request.headers.get("Origin", "")
-    if is_loopback(urlsplit(origin).hostname or ""):
+    if is_local(origin):
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, X-Requested-With"
         response.vary.add("Origin")

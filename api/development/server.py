@@ -3,17 +3,20 @@
 import contextlib
 import dataclasses
 import socket
+from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import click
 import uvicorn
 from watchfiles import PythonFilter, run_process
 
-from api.app import create_app
-from api.contract import Contract, declared_scopes, load_contract, operations
+from api.app import build, create_app
+from api.contract import Contract, base_path, declared_scopes, load_contract, operations
 from api.development.clients import MACHINE
 from api.development.issuer import DevelopmentIssuer, serve_in_background
-from api.server import listen
+from api.server import UVICORN, listen
 from api.settings import Settings, development_issuer_url
 
 
@@ -27,8 +30,8 @@ def run(settings: Settings) -> None:
     contract = load_contract(settings.specification)
     listener = listen(settings.host, settings.port)
     port = listener.getsockname()[1]
-    api = development_issuer_url(settings.host, port)
-    click.echo(f"Swagger UI  {api}ui/")
+    url = development_issuer_url(settings.host, port).rstrip("/") + base_path(contract)
+    click.echo(f"Swagger UI  {url}/ui/")
     if settings.development_issuer:
         issuer_listener = listen(settings.host, settings.port and settings.port + 1)
         issuer = DevelopmentIssuer(
@@ -37,7 +40,8 @@ def run(settings: Settings) -> None:
         serve_in_background(issuer_listener, issuer)
         settings = dataclasses.replace(settings, issuers=(issuer.url,))
         click.echo(f"Issuer      {issuer.url}  (development only: it gives tokens to anybody)")
-        click.echo(f"Try         {_curl(api, contract, issuer, settings.audience)}")
+        if curl := _curl(url, contract, issuer, settings.audience):
+            click.echo(f"Try         {curl}")
     else:
         click.echo(f"Issuer      {', '.join(settings.issuers)}")
     # The socket listens already: a request that comes while the API (re)starts waits for it.
@@ -50,17 +54,23 @@ def run(settings: Settings) -> None:
     )
 
 
-def _curl(api: str, contract: Contract, issuer: DevelopmentIssuer, audience: str) -> str:
-    """A command that calls a protected operation as it stands, or an open one if none can be called without input."""
-    callable_paths = [
+def _curl(url: str, contract: Contract, issuer: DevelopmentIssuer, audience: str) -> str | None:
+    """A command that calls an operation as it stands, a protected one if there is one without input."""
+    without_input = [
         (bool(security), path)
-        for method, path, _, security in operations(contract)
-        if method == "GET" and "{" not in path
+        for method, path, operation, security in operations(contract)
+        if method == "GET" and "{" not in path and not any(map(_is_required, operation.get("parameters", [])))
     ]
-    protected, path = max(callable_paths, default=(False, "/openapi.json"))
+    if not without_input:
+        return None
+    protected, path = max(without_input)
     token = issuer.issue(MACHINE, audience, " ".join(issuer.scopes))["access_token"]
     header = f'-H "Authorization: Bearer {token}" ' if protected else ""
-    return f"curl {header}{api.rstrip('/')}{path}"
+    return f"curl {header}{url}{path}"
+
+
+def _is_required(parameter: Mapping[str, Any]) -> bool:
+    return "$ref" in parameter or bool(parameter.get("required"))
 
 
 def _sources(specification: Path) -> list[Path]:
@@ -70,8 +80,13 @@ def _sources(specification: Path) -> list[Path]:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        create_app(settings), log_level="info", server_header=False, proxy_headers=False, timeout_graceful_shutdown=1
-    )
+    config = uvicorn.Config(build(create_app(settings)), timeout_graceful_shutdown=1, **UVICORN)
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run([listener])
+        _Server(config).run([listener])
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Ctrl-C comes twice, from the terminal and from the parent process; uvicorn would take that for impatience."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
