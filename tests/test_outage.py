@@ -98,7 +98,7 @@ MISBEHAVIOURS = {
     "redirect": answer(302, {"Location": "https://login.example.com/"}, b""),
     "truncated": answer(200, {"Content-Length": "10000"}, b'{"keys":['),
     "wrong issuer": answer(200, {}, b'{"issuer":"https://evil.example.com/","jwks_uri":"https://evil.example.com/"}'),
-    "no keys": answer(200, {}, b'{"keys":[]}'),
+    "no JSON": answer(200, {}, b'{"keys":'),
 }
 
 
