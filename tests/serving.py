@@ -15,9 +15,9 @@ from api.server import UVICORN
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """Serve an ASGI application with uvicorn on a free port of 127.0.0.1; yields its URL without a final slash."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def serving(app: Any, port: int = 0) -> Iterator[str]:
+    """Serve an ASGI application with uvicorn on 127.0.0.1, a free port; yields its URL without a final slash."""
+    listener = socket.create_server(("127.0.0.1", port))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, **UVICORN))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
