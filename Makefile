@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
 
-.PHONY: run test token lint lock
+.PHONY: run test token lint mutants lock
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
@@ -21,6 +21,9 @@ lint: $(VENV)/test ## Check formatting, style and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+mutants: $(VENV)/test ## Test the tests: change security/ in every way that some test should notice
+	$(BIN)/python tests/mutants.py
 
 lock: $(VENV)/test ## Pin the newest releases that pyproject.toml allows
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \

@@ -18,7 +18,7 @@ from api.server import UVICORN
 def serving(app: Any, port: int = 0) -> Iterator[str]:
     """Serve an ASGI application with uvicorn on 127.0.0.1, a free port; yields its URL without a final slash."""
     listener = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, **UVICORN))
+    server = uvicorn.Server(uvicorn.Config(app, **{**UVICORN, "log_config": None, "timeout_graceful_shutdown": 1}))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     wait_until(lambda: server.started or not thread.is_alive())

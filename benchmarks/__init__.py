@@ -1,0 +1,1 @@
+"""Figures: what the API does under load, and how long it takes."""
