@@ -42,7 +42,7 @@ def granted_scopes(claims: Claims, *names: str) -> frozenset[str]:
     """The union of the scopes in the named claims, each a space-separated string or a list of strings."""
     granted: set[str] = set()
     for name in names:
-        value = claims.get(name, ())
+        value = claims.get(name) or ()
         granted.update(value.split(" ") if isinstance(value, str) else value)
     granted.discard("")
     return frozenset(granted)

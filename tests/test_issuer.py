@@ -161,10 +161,68 @@ def test_key_set_without_a_usable_key_is_no_outage_but_logged(
     assert caplog.messages[-1] == f"{broken.url}.well-known/jwks.json holds no key for RS256"
 
 
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        ("metadata: a list", "ValueError: the answer is not a JSON object$"),
+        ("keys: too long", "ValueError: the answer is too long$"),
+        ("keys: a bomb in a bomb", "ValueError: the answer is compressed, which was not asked for$"),
+        ("keys: no list", "^http://127.0.0.1:[0-9]+/.well-known/jwks.json is not a JWK set$"),
+    ],
+)
+def test_operator_is_told_what_is_wrong(broken: Tenant, failure: str, message: str) -> None:
+    with broken.running():
+        broken.misbehave = FAILURES[failure](broken)
+        with pytest.raises(IssuerError, match=message):
+            issuer(broken).fetch_keys()
+
+
+@pytest.mark.parametrize(("size", "accepted"), [(512 * 1024, True), (512 * 1024 + 1, False)])
+def test_longest_answer_is_bounded(broken: Tenant, size: int, *, accepted: bool) -> None:
+    with broken.running():
+        keys = json.dumps(broken.key_set()).encode()
+        broken.misbehave = at(KEYS, 200, JSON, keys + b" " * (size - len(keys)))(broken)
+        if accepted:
+            assert issuer(broken).fetch_keys().keys
+        else:
+            with pytest.raises(IssuerError, match="too long"):
+                issuer(broken).fetch_keys()
+
+
+def test_proxy_of_the_environment_is_not_asked_for_loopback(broken: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9/")
+    with broken.running():
+        assert issuer(broken).fetch_keys().keys
+
+
+def test_proxy_of_the_environment_is_asked_for_issuers_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.getsockname()[1]}/")
+        asked: list[bytes] = []
+
+        def refuse() -> None:
+            with proxy.accept()[0] as connection:
+                asked.append(connection.recv(1_000).partition(b"\r\n")[0])
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        with pytest.raises(IssuerError, match="ProxyError"):
+            Issuer("https://tenant.example.com/", ["RS256"]).metadata()
+        thread.join(10)
+    assert asked == [b"CONNECT tenant.example.com:443 HTTP/1.1"]
+
+
+def test_several_algorithms_are_named_when_no_key_is_for_them(broken: Tenant, caplog: pytest.LogCaptureFixture) -> None:
+    with broken.running():
+        assert Issuer(broken.url, ["PS256", "ES256"]).fetch_keys().keys == {}
+    assert caplog.messages[-1].endswith("holds no key for PS256, ES256")
+
+
 def test_wrong_issuer_is_told_to_the_operator(broken: Tenant) -> None:
     with broken.running():
         broken.misbehave = at(METADATA, 200, JSON, metadata(issuer="https://tenant.example.com"))(broken)
-        with pytest.raises(IssuerError, match="They must be equal to the character: correct AUTH0_DOMAIN"):
+        with pytest.raises(IssuerError, match=r"\. They must be equal to the character: correct AUTH0_DOMAIN\.$"):
             issuer(broken).metadata()
 
 

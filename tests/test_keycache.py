@@ -1,6 +1,7 @@
 """The cache of an issuer's keys, moment by moment, on a clock that the test moves."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -284,3 +285,106 @@ def test_fetch_that_ends_while_the_key_is_looked_for_is_not_missed(issuer: Issue
         issuer.cache.key("old", "RS256", pending.value)
     issuer.settle()
     assert issuer.finds("old")
+
+
+def test_outage_is_retried_in_the_background_and_its_end_noticed(issuer: Issuer) -> None:
+    assert issuer.finds("old")
+    issuer.failure, issuer.published = IssuerError("down"), [NEW]
+    issuer.now += 600
+    assert issuer.finds("old")
+    issuer.settle()
+    fetches = issuer.fetches
+    for _ in range(100):
+        assert issuer.finds("old")
+    issuer.settle()
+    assert issuer.fetches == fetches
+    issuer.failure = None
+    issuer.now += 10
+    issuer.finds("old")
+    issuer.settle()
+    assert not issuer.finds("old")
+    assert issuer.finds("new")
+
+
+def test_unknown_key_during_an_outage_is_not_the_tokens_fault(issuer: Issuer) -> None:
+    assert issuer.finds("old")
+    issuer.failure = IssuerError("down")
+    for _ in range(10):
+        with pytest.raises(IssuerUnavailable):
+            issuer.key("unknown")
+
+
+def test_no_key_ever_held_is_unavailable_with_growing_pauses(issuer: Issuer) -> None:
+    issuer.failure = IssuerError("down")
+    pauses = []
+    for _ in range(6):
+        with pytest.raises(IssuerUnavailable) as error:
+            issuer.key("old")
+        pauses.append(error.value.retry_after)
+        fetches = issuer.fetches
+        issuer.now += error.value.retry_after - 0.01
+        with pytest.raises(IssuerUnavailable):
+            issuer.key("old")
+        assert issuer.fetches == fetches
+        issuer.now += 0.01
+    assert pauses == [1, 2, 4, 8, 10, 10]
+    issuer.failure = None
+    issuer.now += 10
+    assert issuer.finds("old")
+
+
+def test_success_forgets_the_failures_before_it(issuer: Issuer) -> None:
+    issuer.failure = IssuerError("down")
+    with pytest.raises(IssuerUnavailable):
+        issuer.key("old")
+    issuer.failure = None
+    issuer.now += 1
+    assert issuer.finds("old")
+    assert not issuer.finds("unknown")
+
+
+def test_waiting_that_is_given_up_is_not_given_up_for_others(issuer: Issuer) -> None:
+    issuer.gate.clear()
+    with pytest.raises(KeyPending) as one:
+        issuer.cache.key("old", "RS256")
+    with pytest.raises(KeyPending) as other:
+        issuer.cache.key("old", "RS256")
+    assert one.value.fetch is other.value.fetch
+    assert not one.value.fetch.cancel()
+    issuer.gate.set()
+    assert other.value.fetch.result(10) is None
+    assert issuer.finds("old")
+
+
+@pytest.mark.parametrize(
+    ("failure", "messages"),
+    [
+        (IssuerError("down"), ["The keys of https://tenant.example.com/ could not be refreshed: down"]),
+        (RuntimeError("a bug"), ["The keys of https://tenant.example.com/ could not be refreshed"]),
+        (None, []),
+    ],
+)
+def test_failure_is_logged_and_never_raised_in_the_background(
+    issuer: Issuer, caplog: pytest.LogCaptureFixture, failure: Exception | None, messages: list[str]
+) -> None:
+    issuer.failure = failure
+    with pytest.raises(KeyPending) as pending:
+        issuer.cache.key("old", "RS256")
+    pending.value.fetch.result(10)
+    assert caplog.messages == messages
+    assert [bool(record.exc_info) for record in caplog.records] == [isinstance(failure, RuntimeError)] * len(messages)
+
+
+def test_key_without_kid_is_found_when_it_is_the_only_one(issuer: Issuer) -> None:
+    assert issuer.key(None).kid == "old"
+    issuer.published = [OLD, NEW]
+    issuer.now += 600
+    with pytest.raises(InvalidToken):
+        issuer.key(None)
+
+
+@pytest.mark.parametrize("use", [lambda issuer: issuer.key("old"), lambda issuer: issuer.finds("unknown")])
+def test_nothing_is_fetched_before_the_first_token(issuer: Issuer, use: Callable[[Issuer], object]) -> None:
+    assert issuer.fetches == 0
+    use(issuer)
+    assert issuer.fetches > 0

@@ -70,6 +70,7 @@ def test_how_tokens_are_checked_can_be_set() -> None:
         ({"AUTH0_DOMAIN": "http://127.0.0.1.example.com/"}, "which is for loopback addresses only"),
         ({"AUTH0_DOMAIN": "https://[::1"}, "AUTH0_DOMAIN: "),
         ({"AUTH0_DOMAIN": "https://tenant:port/"}, "is neither a host like tenant.eu.auth0.com nor an issuer URL."),
+        ({"AUTH0_DOMAIN": "https://tenant:0/"}, "is neither a host like tenant.eu.auth0.com nor an issuer URL."),
         ({"AUTH0_DOMAIN": "https://tenant:99999/"}, "is neither a host like tenant.eu.auth0.com nor an issuer URL."),
         ({"AUTH0_DOMAIN": "https://:password@tenant/"}, "is neither a host"),
         ({"AUTH0_AUDIENCE": 'a"b'}, "AUTH0_AUDIENCE is 'a\"b'. Use ASCII"),

@@ -10,7 +10,7 @@ from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
 from security import AccessToken, Auth0JWTBearerTokenValidator, require_scopes
 from security.claims import CHECKS
-from security.errors import QUOTABLE, InsufficientScope, InvalidToken, IssuerUnavailable, Refusal
+from security.errors import QUOTABLE, InsufficientScope, InvalidToken, IssuerUnavailable, MissingCredentials, Refusal
 from tests.tenant import ABSENT, AUDIENCE, Tenant, b64, rsa_key, sign, streamed
 
 NOW = 1_800_000_000
@@ -290,6 +290,26 @@ def test_one_missing_scope_is_insufficient_and_all_required_are_named(required: 
 def test_each_check_of_the_claims_has_a_refusal_of_its_own() -> None:
     refusals = [refusal for _, refusal in CHECKS]
     assert len(set(refusals)) == len(refusals) == 7
+
+
+@pytest.mark.parametrize(
+    ("schemes", "challenge", "description"),
+    [
+        (["Bearer"], 'Bearer realm="r"', "This operation needs an access token: send it as"),
+        (
+            ["Bearer", "ApiKey"],
+            'Bearer realm="r", ApiKey realm="r"',
+            "This operation needs an access token: send it as",
+        ),
+        (["Basic"], 'Basic realm="r"', "This operation needs credentials."),
+    ],
+)
+def test_missing_credentials_are_asked_for_in_every_scheme(
+    schemes: list[str], challenge: str, description: str
+) -> None:
+    error = MissingCredentials("r", schemes)
+    assert error.challenge == challenge
+    assert error.description.startswith(description)
 
 
 @pytest.mark.parametrize("refusal", Refusal)
