@@ -321,7 +321,7 @@ def test_key_set_may_be_elsewhere_but_http_is_for_loopback_only(url: str, jwks_u
     [
         ("https://tenant.example.com/", "https://tenant.example.com/.well-known/openid-configuration"),
         ("https://tenant.example.com", "https://tenant.example.com/.well-known/openid-configuration"),
-        ("https://idp.example.com/realms/r", "https://idp.example.com/realms/r/.well-known/openid-configuration"),
+        ("https://idp.example.com/realms/X", "https://idp.example.com/realms/X/.well-known/openid-configuration"),
     ],
 )
 def test_metadata_is_where_openid_connect_says(url: str, location: str) -> None:
