@@ -15,7 +15,7 @@ test: $(VENV)/test ## Run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
 token: $(VENV)/run ## Print an access token of the development issuer (SCOPE="read:messages", or empty)
-	@$(BIN)/python -m api token $(if $(filter undefined,$(origin SCOPE)),,--scope "$(SCOPE)")
+	@$(BIN)/python -m api token $(if $(filter undefined,$(origin SCOPE)),,--scope "$$SCOPE")
 
 lint: $(VENV)/test ## Check formatting, style and types
 	$(BIN)/ruff format --check

@@ -66,7 +66,7 @@ def serve(spec: Path | None, host: str | None, port: int | None, workers: int) -
 @click.option("--scope", help="Space-separated; by default all that the API offers, with '' none.")
 def token(scope: str | None) -> None:
     """Print an access token from the development issuer that is running."""
-    from api.development.clients import MACHINE
+    from api.development.clients import MACHINE, OIDC_SCOPES
 
     settings = _settings(development=True)
     if not settings.development_issuer:
@@ -76,7 +76,8 @@ def token(scope: str | None) -> None:
     (issuer,) = settings.issuers
     try:
         if scope is None:
-            scope = " ".join(_get(issuer + ".well-known/openid-configuration")["scopes_supported"])
+            supported = _get(issuer + ".well-known/openid-configuration")["scopes_supported"]
+            scope = " ".join(name for name in supported if name not in OIDC_SCOPES)
         answer = httpx.post(
             issuer + "oauth/token",
             data={
@@ -88,11 +89,14 @@ def token(scope: str | None) -> None:
             },
             trust_env=False,
         )
-        click.echo(answer.raise_for_status().json()["access_token"])
+        issued = answer.raise_for_status().json()
     except httpx.HTTPError as error:
         raise click.ClickException(
-            f"No token from {issuer}: {error}. Is `make run` running, with this PORT?"
+            f"No token from {issuer}: {error}. Is `make run` running, with this HOST and PORT?"
         ) from error
+    if missing := set(scope.split()) - set(issued.get("scope", "").split()):
+        raise click.ClickException(f"The contract declares no scope {', '.join(sorted(missing))}, so none is granted.")
+    click.echo(issued["access_token"])
 
 
 def _get(url: str) -> Any:

@@ -13,7 +13,7 @@ from connexion.middleware.security import SecurityMiddleware
 from connexion.middleware.swagger_ui import SwaggerUIMiddleware
 
 from api.authorization import SECURITY_MAP, Authorization
-from api.contract import Contract, ContractError, load_contract, operations
+from api.contract import Contract, ContractError, load_contract
 from api.edge import edge_middlewares
 from api.problems import answer_with_problems
 from api.responses import ContractResolver
@@ -103,6 +103,6 @@ def _middlewares(settings: Settings, validator: Auth0JWTBearerTokenValidator, co
     edge = edge_middlewares(
         trusted_proxies=settings.trusted_proxies,
         cors_origins=settings.cors_origins,
-        methods={method for method, *_ in operations(contract)},
+        contract=contract,
     )
     return [*edge, *(ours.get(middleware, middleware) for middleware in ConnexionMiddleware.default_middlewares)]

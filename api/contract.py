@@ -1,15 +1,17 @@
 """The contract, checked before anything is served: what it promises must be enforceable."""
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 from connexion.json_schema import resolve_refs
-from connexion.utils import get_function_from_name
+from connexion.utils import get_function_from_name, inspect_function_arguments
 from openapi_spec_validator import validate
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -26,6 +28,7 @@ _VALIDATORS = {
 }
 """By scheme, the member that names the function which validates its credentials."""
 
+_RESERVED = ("/ui", "/openapi.json", "/openapi.yaml")
 _SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749, section 3.3
 
 Contract = dict[str, Any]
@@ -48,9 +51,10 @@ def load_contract(path: Path) -> Contract:
         ContractError: It can't be.
     """
     try:
-        contract: Contract = _with_text_keys(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ContractError(f"{path}: it can't be read as YAML: {error}") from error
+        contract: Contract = _with_text_keys(yaml.load(path.read_text(encoding="utf-8"), _Loader))  # noqa: S506  # safe
+        json.dumps(contract, allow_nan=False)
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        raise ContractError(f"{path}: it can't be read as YAML that is JSON, too: {error}") from error
     if not isinstance(contract, dict) or not str(contract.get("openapi", "")).startswith("3.0."):
         raise ContractError(f"{path}: it must be an OpenAPI 3.0 document: write 'openapi: 3.0.3'")
     try:
@@ -82,8 +86,42 @@ def operations(contract: Contract) -> Iterator[Operation]:
 def base_path(contract: Contract) -> str:
     """The path of the first server, below which Connexion serves the operations; without a final slash."""
     server: dict[str, Any] = next(iter(contract.get("servers", [])), {"url": ""})
-    values = {name: variable["default"] for name, variable in server.get("variables", {}).items()}
-    return str(urlsplit(server["url"].format(**values)).path).rstrip("/")
+    variables = server.get("variables", {})
+    url = re.sub(r"\{([^{}]*)\}", lambda name: str(variables.get(name[1], {}).get("default", name[0])), server["url"])
+    return str(urlsplit(url).path).rstrip("/")
+
+
+@dataclass
+class Usage:
+    """What a contract's operations use of HTTP."""
+
+    methods: set[str] = field(default_factory=set)
+    request_headers: set[str] = field(default_factory=set)
+    response_headers: set[str] = field(default_factory=set)
+
+
+def usage(contract: Contract) -> Usage:
+    """The methods and header fields that a contract declares."""
+    resolved, used = resolve_refs(contract), Usage()
+    schemes = resolved.get("components", {}).get("securitySchemes", {}).values()
+    used.request_headers.update(scheme["name"] for scheme in schemes if scheme.get("in") == "header")
+    for method, path, operation, _ in operations(resolved):
+        used.methods.add(method)
+        parameters = (*resolved["paths"][path].get("parameters", ()), *operation.get("parameters", ()))
+        used.request_headers.update(parameter["name"] for parameter in parameters if parameter["in"] == "header")
+        for response in operation.get("responses", {}).values():
+            used.response_headers.update(response.get("headers", ()))
+    return used
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as JSON has it: what looks like a date stays text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def _with_text_keys(node: Any) -> Any:
@@ -107,34 +145,42 @@ def _complaints(contract: Contract, resolved: Contract) -> Iterator[str]:
     except Exception as error:  # noqa: BLE001  # what the validator stumbles over isn't valid either
         where = "/".join(map(str, getattr(error, "absolute_path", ())))
         yield f"it is not valid OpenAPI, at /{where}: {error}"
-    if not (base_path(resolved) + "/").startswith("/"):
-        yield "the path of the first server must start with a slash"
+    yield from _path_complaints(resolved)
     schemes = resolved.get("components", {}).get("securitySchemes", {})
     for name, scheme in schemes.items():
         yield from _scheme_complaints(name, scheme)
     for method, path, operation, security in operations(resolved):
-        name = f"{method} {path}"
-        controller = operation.get("x-openapi-router-controller") or resolved["paths"][path].get(
-            "x-openapi-router-controller"
-        )
-        yield from _handler_complaints(name, operation, controller)
+        yield from _handler_complaints(f"{method} {path}", operation, resolved["paths"][path])
         for requirement in security:
-            for scheme, scopes in requirement.items():
-                yield from _requirement_complaints(name, scheme, schemes.get(scheme), scopes)
-            if sum(_kind(schemes[scheme]) in ("oauth2", "bearer") for scheme in requirement) > 1:
-                yield f"{name}: two OAuth2 schemes can't both be required; a request has one access token"
+            yield from _requirement_complaints(f"{method} {path}", requirement, schemes)
 
 
-def _handler_complaints(name: str, operation: Mapping[str, Any], controller: str | None) -> Iterator[str]:
+def _path_complaints(resolved: Contract) -> Iterator[str]:
+    base = base_path(resolved)
+    if not f"{base}/".startswith("/") or "{" in base:
+        yield "the path of the first server must start with a slash, and each variable in it have a default"
+    for path in resolved["paths"]:
+        if path in _RESERVED or path.startswith("/ui/"):
+            yield f"{path}: this path is taken, by Swagger UI or the contract itself"
+
+
+def _handler_complaints(name: str, operation: Mapping[str, Any], item: Mapping[str, Any]) -> Iterator[str]:
     method, operation_id = name.partition(" ")[0].lower(), operation.get("operationId")
     if method in _UNSUPPORTED_METHODS:
         yield f"{name}: operations of this method can't be declared: {_UNSUPPORTED_METHODS[method]}"
     if operation_id is None:
         yield f"{name}: it has no operationId: name the function that handles it, like api.handlers.private"
         return
+    controller = operation.get("x-openapi-router-controller") or item.get("x-openapi-router-controller")
     handler = f"{controller}.{operation_id}" if controller else operation_id
     if problem := _import_problem(handler):
         yield f"{name}: operationId {handler!r} can't be imported ({problem}): define the function or correct the name"
+        return
+    arguments, takes_all = inspect_function_arguments(get_function_from_name(handler))
+    for parameter in (*item.get("parameters", ()), *operation.get("parameters", ())):
+        argument = parameter["name"].replace("-", "_")
+        if parameter["in"] == "path" and not takes_all and argument not in arguments:
+            yield f"{name}: {handler} takes no argument {argument!r}, which the path has"
 
 
 def _scheme_complaints(name: str, scheme: Mapping[str, Any]) -> Iterator[str]:
@@ -146,22 +192,34 @@ def _scheme_complaints(name: str, scheme: Mapping[str, Any]) -> Iterator[str]:
             yield f"security scheme {name!r}: {scope!r} can't be a scope (RFC 6749, section 3.3)"
 
 
-def _requirement_complaints(name: str, scheme: str, definition: Any, scopes: list[str]) -> Iterator[str]:
-    if definition is None:
-        yield f"{name}: security scheme {scheme!r} is not declared in components/securitySchemes"
-        return
+def _requirement_complaints(
+    name: str, requirement: Mapping[str, list[str]], schemes: Mapping[str, Any]
+) -> Iterator[str]:
+    for scheme, scopes in requirement.items():
+        if scheme not in schemes:
+            yield f"{name}: security scheme {scheme!r} is not declared in components/securitySchemes"
+            return
+        yield from _validator_complaints(name, scheme, schemes[scheme])
+        yield from _scope_complaints(name, scheme, schemes[scheme], scopes)
+    if sum(_kind(schemes[scheme]) in ("oauth2", "bearer") for scheme in requirement) > 1:
+        yield f"{name}: two OAuth2 schemes can't both be required; a request has one access token"
+
+
+def _validator_complaints(name: str, scheme: str, definition: Mapping[str, Any]) -> Iterator[str]:
     kind = _kind(definition)
     member = _VALIDATORS.get(kind)
-    function = definition.get(member)
     if member is None:
         yield f"{name}: security schemes of type {kind!r}, like {scheme!r}, are not supported"
-    elif function is None:
+    elif member not in definition:
         yield f"security scheme {scheme!r} has no validator: add {member} with the function that validates, {_HINT}"
-    elif problem := _import_problem(function):
-        yield f"security scheme {scheme!r}: {member} {function!r} can't be imported ({problem})"
+    elif problem := _import_problem(definition[member]):
+        yield f"security scheme {scheme!r}: {member} {definition[member]!r} can't be imported ({problem})"
+
+
+def _scope_complaints(name: str, scheme: str, definition: Mapping[str, Any], scopes: list[str]) -> Iterator[str]:
     declared = _scopes(definition)
     for scope in scopes:
-        if kind != "oauth2":
+        if _kind(definition) != "oauth2":
             yield f"{name}: scopes are enforced for oauth2 schemes only, and {scheme!r} is none: remove {scope!r}"
         elif scope not in declared:
             yield f"{name}: scope {scope!r} is not declared by the security scheme {scheme!r}: add it to its flows"

@@ -9,23 +9,25 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.contract import Contract, usage
 from api.settings import Networks
 
 
-def edge_middlewares(*, trusted_proxies: Networks, cors_origins: Iterable[str], methods: Iterable[str]) -> list[Any]:
+def edge_middlewares(*, trusted_proxies: Networks, cors_origins: Iterable[str], contract: Contract) -> list[Any]:
     """The middlewares for the front of the stack, outermost first.
 
     Args:
-        trusted_proxies: From where `X-Forwarded-*` is believed; empty for nowhere.
+        trusted_proxies: From where `X-Forwarded-*` is believed; empty for nowhere. The proxies must set or remove each.
         cors_origins: The origins whose pages may read answers, exact to the character.
-        methods: The methods of the contract.
+        contract: Whose methods and header fields those pages may use.
     """
+    used = usage(contract)
     cors = partial(
         CORSMiddleware,
         allow_origins=tuple(cors_origins),
-        allow_methods=sorted({*methods, "HEAD"}),
-        allow_headers=("Authorization", "Content-Type", "DPoP"),
-        expose_headers=("WWW-Authenticate", "Retry-After", "Location", "DPoP-Nonce"),
+        allow_methods=sorted({*used.methods, "HEAD"}),
+        allow_headers=sorted({*used.request_headers, "Authorization", "Content-Type", "DPoP"}),
+        expose_headers=sorted({*used.response_headers, "WWW-Authenticate", "Retry-After", "DPoP-Nonce"}),
         max_age=600,
     )
     proxy = [partial(_Forwarded, trusted=trusted_proxies)] if trusted_proxies else []
@@ -81,7 +83,8 @@ class _Forwarded:
 
 def _as_forwarded(scope: Scope) -> Scope:
     headers = Headers(scope=scope)
-    said = {name: _last(headers.get(f"x-forwarded-{name}", "")) for name in ("for", "proto", "host", "prefix")}
+    names = ("for", "proto", "host", "prefix")
+    said = {name: _last(",".join(headers.getlist(f"x-forwarded-{name}"))) for name in names}
     forwarded = dict(scope)
     if said["for"]:
         forwarded["client"] = (said["for"], 0)

@@ -47,7 +47,7 @@ class Routing(RoutingMiddleware):  # type: ignore[misc]  # Connexion's classes a
         super().add_api(specification, **kwargs)
         for mount in self.router.routes:
             mount.app.redirect_slashes = False
-            mount.app.routes.sort(key=lambda route: ["{" in segment for segment in route.path.split("/")])
+            mount.app.routes.sort(key=lambda route: _concreteness(route.path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not _is_plain(scope):
@@ -69,6 +69,13 @@ class Routing(RoutingMiddleware):  # type: ignore[misc]  # Connexion's classes a
                     if isinstance(route, Route) and route.matches({**scope, **child})[0] is not Match.NONE:
                         methods |= route.methods or set()
         return methods
+
+
+def _concreteness(path: str) -> list[tuple[bool, bool, int]]:
+    """Sorts concrete segments before templated ones, and of these the ones that say more first."""
+    return [
+        ("{" in segment, ":path}" in segment, -len(re.sub(r"\{[^}]*\}", "", segment))) for segment in path.split("/")
+    ]
 
 
 def _is_plain(scope: Scope) -> bool:

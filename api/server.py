@@ -1,5 +1,6 @@
 """`python -m api serve`: the API in production, under uvicorn."""
 
+import contextlib
 import copy
 import logging
 import socket
@@ -35,6 +36,7 @@ UVICORN: dict[str, Any] = {
     "proxy_headers": False,  # the application knows whom to trust
     "reset_contextvars": True,  # nothing of a request is left for the next one on its connection
     "server_header": False,
+    "ws": "none",  # there are no web sockets, and uvicorn would log their queries
 }
 """uvicorn's settings, in development as well."""
 
@@ -48,9 +50,12 @@ def serve(settings: Settings, workers: int) -> None:
     """
     app = build(create_app(settings))
     listener = listen(settings.host, settings.port)
+    port = listener.getsockname()[1]
+    click.echo(f"Serving on {settings.host} port {port}, for tokens of {', '.join(settings.issuers)}")
     if workers == 1:
         server = uvicorn.Server(uvicorn.Config(app, **UVICORN))
-        server.run([listener])
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run([listener])
         if not server.started:
             sys.exit(uvicorn.config.STARTUP_FAILURE)
     else:
@@ -59,8 +64,13 @@ def serve(settings: Settings, workers: int) -> None:
         Multiprocess(config, sockets=[listener]).run()
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, what: str = "the API") -> socket.socket:
     """A socket that listens on an address.
+
+    Args:
+        host: The address, or a name for it.
+        port: The TCP port; 0 takes any that is free.
+        what: What it is for, to be told when it fails.
 
     Raises:
         click.ClickException: It can't; the message says what to set.
@@ -68,6 +78,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
+        why = error.strerror or error
         raise click.ClickException(
-            f"{host} can't be listened on at port {port} ({error}). Set HOST or PORT to another."
+            f"{host} can't be listened on at port {port}, for {what}: {why}. Set HOST or PORT to another."
         ) from error

@@ -78,7 +78,7 @@ class Settings:
         Raises:
             SettingsError: A variable is missing or unusable.
         """
-        host = environ.get("HOST") or cls.host
+        host = environ.get("HOST", "").strip("[]") or cls.host
         port = int(_number(environ, "PORT", cls.port, 65_535))
         domains = _words(environ, "AUTH0_DOMAIN")
         own_issuer = development and not domains

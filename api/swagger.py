@@ -8,9 +8,14 @@ import asyncio
 import copy
 import html
 import json
+import logging
+import math
 import re
+import threading
+import time
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +31,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from swagger_ui_bundle import swagger_ui_path
 
 from api.contract import Contract, declared_scopes
-from security.issuer import Issuer, IssuerError
+from security.issuer import Endpoints, Issuer, IssuerError
+
+logger = logging.getLogger(__name__)
 
 _INITIALIZER = """\
 window.onload = function () {
@@ -65,7 +72,10 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
         self._public_url = public_url
         self._pages: dict[str, Callable[[Request], Awaitable[Response]]] = {}
         self._files = StaticFiles(directory=swagger_ui_path)
-        self._endpoints: Mapping[str, str] | None = None
+        self._endpoints: Endpoints | None = None
+        self._discovery: Future[None] | None = None
+        self._discover_at = -math.inf
+        self._texts: dict[tuple[str, str, Endpoints], bytes] = {}
         self._base = ""
         self._contract: Contract = {}
 
@@ -78,6 +88,7 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
             "/": self._redirect,
             ui: self._redirect,
             f"{ui}/": self._index,
+            f"{ui}/index.html": self._index,
             f"{ui}/swagger-initializer.js": self._initializer,
             f"{self._base}/openapi.json": self._json,
             f"{self._base}/openapi.yaml": self._yaml,
@@ -121,43 +132,62 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
     async def _file(self, request: Request) -> Response:
         name = _path(request.scope).removeprefix(f"{self._base}/ui/")
         response = await self._files.get_response(name, request.scope)
-        if name == "oauth2-redirect.html":
-            response.headers.update(await self._policy(_script_hashes()))
+        if response.headers.get("content-type", "").startswith("text/html"):
+            response.headers.update(
+                await self._policy(_script_hashes() if name == "oauth2-redirect.html" else "'none'")
+            )
         return response
 
     async def _json(self, request: Request) -> Response:
-        return Response(json.dumps(await self._concrete(request)), media_type="application/json", headers=_NO_CACHE)
+        text = await self._contract_as("json", json.dumps, request)
+        return Response(text, media_type="application/json", headers=_NO_CACHE)
 
     async def _yaml(self, request: Request) -> Response:
-        text = yaml.safe_dump(await self._concrete(request), sort_keys=False, allow_unicode=True, width=120)
+        text = await self._contract_as("yaml", _as_yaml, request)
         return Response(text, media_type="text/yaml", headers=_NO_CACHE)
 
-    async def _concrete(self, request: Request) -> Contract:
-        """The contract with this server's URL and the issuer's endpoints."""
+    async def _contract_as(self, form: str, dump: Callable[[Contract], str], request: Request) -> bytes:
+        """The contract with this server's URL and the issuer's endpoints, as text."""
+        server = f"{self._public_url or _prefix(request)}{self._base}" or "/"
+        wanted = (form, server, await self._discover())
+        if wanted not in self._texts:
+            if len(self._texts) >= _MAX_TEXTS:
+                self._texts.clear()
+            text = await asyncio.to_thread(lambda: dump(self._concrete(server, wanted[2])))  # seconds, if it is long
+            self._texts[wanted] = text.encode()
+        return self._texts[wanted]
+
+    def _concrete(self, server: str, endpoints: Endpoints) -> Contract:
         contract = copy.deepcopy(self._contract)
-        contract["servers"] = [{"url": f"{self._public_url or _prefix(request)}{self._base}" or "/"}]
-        endpoints = await self._discover()
+        contract["servers"] = [{"url": server}]
+        urls = {"authorizationUrl": endpoints.authorization, "tokenUrl": endpoints.token}
         for scheme in contract.get("components", {}).get("securitySchemes", {}).values():
             for flow in scheme.get("flows", {}).values():
-                flow.update({name: url for name, url in endpoints.items() if name in flow})
+                flow.update({name: url for name, url in urls.items() if name in flow})
         return contract
 
-    async def _discover(self) -> Mapping[str, str]:
-        if self._endpoints is None:
-            try:
-                metadata = await asyncio.to_thread(self._issuer.metadata)
-                self._endpoints = {
-                    "authorizationUrl": metadata["authorization_endpoint"],
-                    "tokenUrl": metadata["token_endpoint"],
-                }
-            except (IssuerError, KeyError):
-                # Auth0's paths, until the issuer can be asked.
-                base = self._issuer.url.rstrip("/")
-                return {"authorizationUrl": f"{base}/authorize", "tokenUrl": f"{base}/oauth/token"}
-        return self._endpoints
+    async def _discover(self) -> Endpoints:
+        """The issuer's endpoints; until it has named them, after a second at the most, those it should have."""
+        if self._endpoints is None and time.monotonic() >= self._discover_at:
+            self._discover_at = time.monotonic() + _DISCOVERY_INTERVAL
+            self._discovery = Future()
+            # A daemon: a server that stops doesn't wait for an issuer.
+            threading.Thread(target=self._ask_issuer, args=(self._discovery,), daemon=True).start()
+        if self._endpoints is None and self._discovery:
+            await asyncio.wait([asyncio.wrap_future(self._discovery)], timeout=1)
+        return self._endpoints or self._issuer.usual_endpoints()
+
+    def _ask_issuer(self, discovery: "Future[None]") -> None:
+        try:
+            discovery.set_running_or_notify_cancel()
+            self._endpoints = self._issuer.endpoints()
+        except IssuerError as error:
+            logger.warning("Swagger UI guesses where people log in: %s", error)
+        finally:
+            discovery.set_result(None)
 
     async def _policy(self, scripts: str) -> dict[str, str]:
-        token = urlsplit((await self._discover())["tokenUrl"])
+        token = urlsplit((await self._discover()).token)
         policy = (
             f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data:; "
             f"connect-src 'self' {token.scheme}://{token.netloc}; "
@@ -166,7 +196,14 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
         return {"Content-Security-Policy": policy, **_NO_CACHE}
 
 
+_MAX_TEXTS = 16
+_DISCOVERY_INTERVAL = 30.0  # seconds between attempts while the issuer can't be asked
 _NO_CACHE = {"Cache-Control": "no-cache"}
+
+
+def _as_yaml(contract: Contract) -> str:
+    text: str = yaml.safe_dump(contract, sort_keys=False, allow_unicode=True, width=120)
+    return text
 
 
 def _path(scope: Scope) -> str:

@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import urlsplit
 
 import httpx
@@ -41,7 +41,7 @@ def issuer_url(domain: str) -> str:
     parts = urlsplit(issuer)
     if not _is_plain(issuer) or parts.query or parts.fragment:
         raise ValueError(f"{domain!r} is neither a host like tenant.eu.auth0.com nor an issuer URL")
-    if not re.fullmatch(r"[!-~]+", issuer) or ("://" not in domain and "/" in domain):
+    if "://" not in domain and "/" in domain:
         raise ValueError(f"{domain!r} is not a host: write tenant.eu.auth0.com, or a URL that starts with https://")
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError(f"{domain!r} uses http, which is for loopback addresses only: use https")
@@ -49,7 +49,9 @@ def issuer_url(domain: str) -> str:
 
 
 def _is_plain(url: str) -> bool:
-    """Whether it is an http or https URL with a host, a port that is one, and no user."""
+    """Whether it is an http or https URL with a host, a real port, no user, and nothing that has to be escaped."""
+    if re.search(r"[^!-~]|[\"',;<>\\^`{|}]", url):
+        return False
     try:
         parts = urlsplit(url)
         return (
@@ -65,6 +67,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+class Endpoints(NamedTuple):
+    """An issuer's authorization and token endpoints."""
+
+    authorization: str
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,21 @@ class Issuer:
             )
         return metadata
 
+    def endpoints(self) -> Endpoints:
+        """Fetch where people log in and clients get tokens. Where the metadata names no usable URL, Auth0's paths.
+
+        Raises:
+            IssuerError: The metadata can't be fetched or isn't this issuer's.
+        """
+        metadata, usual = self.metadata(), self.usual_endpoints()
+        named = Endpoints(metadata.get("authorization_endpoint"), metadata.get("token_endpoint"))  # type: ignore[arg-type]
+        return Endpoints(*(url if self._is_safe(url) else default for url, default in zip(named, usual, strict=True)))
+
+    def usual_endpoints(self) -> Endpoints:
+        """Where Auth0 has its endpoints."""
+        base = self.url.rstrip("/")
+        return Endpoints(f"{base}/authorize", f"{base}/oauth/token")
+
     def fetch_keys(self) -> FetchedKeys:
         """Fetch the key set that the metadata names, and find its usable keys, which may be none.
 
@@ -132,24 +156,28 @@ class Issuer:
 
     def _locate_keys(self) -> str:
         location = self.metadata().get("jwks_uri")
-        if not isinstance(location, str) or not self._is_safe(location):
+        if not self._is_safe(location):
             raise IssuerError(f"{self.url} names no https jwks_uri in its metadata")
         return location
 
-    def _is_safe(self, location: str) -> bool:
-        if not _is_plain(location):
+    def _is_safe(self, location: object) -> TypeGuard[str]:
+        if not isinstance(location, str) or not _is_plain(location):
             return False
         parts = urlsplit(location)
         # An issuer elsewhere has no business on this machine.
         return is_loopback(parts.hostname or "") == self._loopback and (self._loopback or parts.scheme == "https")
 
     def _get(self, location: str) -> tuple[dict[str, Any], Mapping[str, str]]:
-        # An event loop of its own, because only that can end a request whatever it is waiting for. Who calls is a
-        # thread that has none. A client per fetch, of which there is one in ten minutes: a pool would only go stale.
+        # An event loop of its own, because only that can end a request whatever it is waiting for; asyncio.run would
+        # then wait for a resolver that hangs. Who calls is a thread that has none. A client per fetch, of which there
+        # is one in ten minutes: a pool would only go stale.
+        loop = asyncio.new_event_loop()
         try:
-            return asyncio.run(self._fetch(httpx.URL(location)))
+            return loop.run_until_complete(self._fetch(httpx.URL(location)))
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError, TimeoutError) as error:
             raise IssuerError(f"{location} can't be used: {type(error).__name__}: {error}") from error
+        finally:
+            loop.close()
 
     async def _fetch(self, location: httpx.URL) -> tuple[dict[str, Any], Mapping[str, str]]:
         # No proxy from the environment stands between this machine and itself.

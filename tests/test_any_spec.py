@@ -91,6 +91,7 @@ CALLS: list[Call] = [
     ("GET /v1/things/mine", {}, None, 200, None),
     ("GET /v1/things/yours", {}, READER, 200, None),
     ("GET /v1/things/yours", {}, None, 401, "realm="),
+    ("GET /v1/things/yours.csv", {}, READER, 200, None),
     ("GET /v1/things/yours%0A", {}, None, 404, None),
     ("GET /v1/things/yours%0A", {}, READER, 404, None),
     ("GET /v1/things/your%0Ds", {}, READER, 404, None),
@@ -178,6 +179,11 @@ def test_handlers_get_their_arguments_and_answer_as_declared(shop: httpx.Client,
     assert (note.text, note.headers["content-type"]) == ("-5 a b: x", "text/plain; charset=utf-8")
     assert get(shop, tenant, "/v1/whoami", scope="a b").json() == {"user": "auth0|ada", "scope": "a b"}
     assert shop.get("/v1/whoami").json() == {"user": None, "scope": None}
+
+
+def test_path_that_says_more_comes_first(shop: httpx.Client, tenant: Tenant) -> None:
+    assert get(shop, tenant, "/v1/things/a.csv", scope="read:items").json() == {"name": "a", "form": "csv"}
+    assert get(shop, tenant, "/v1/things/a", scope="read:items").json() == {"name": "a"}
 
 
 def test_answers_of_handlers_stay_as_they_are(shop: httpx.Client, tenant: Tenant) -> None:

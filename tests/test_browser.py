@@ -68,7 +68,7 @@ def listening() -> Iterator[tuple[socket.socket, str]]:
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
     with listening() as (listener, url):
-        serve_in_background(listener, DevelopmentIssuer(url, ["read:messages"]))
+        serve_in_background(listener, DevelopmentIssuer(url, lambda: ["read:messages"]))
         yield url
 
 

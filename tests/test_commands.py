@@ -67,6 +67,23 @@ def test_token_command_prints_a_token_and_only_that() -> None:
             assert get(f"{url}-scoped", token.stdout.strip()).status_code == status
 
 
+def test_scope_that_the_contract_does_not_declare_is_told() -> None:
+    port = str(free_port())
+    with running(api("run"), {"PORT": port}) as process:
+        process.wait_for("curl")
+        answer = run(api("token", "--scope", "read:messages write:x"), {"PORT": port})
+        assert (answer.returncode, answer.stdout) == (1, "")
+        assert "The contract declares no scope write:x, so none is granted." in answer.stderr
+
+
+def test_taken_port_of_the_issuer_is_told_before_anything_is_announced() -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port + 1)):
+        answer = run(api("run"), {"PORT": str(port)})
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert f"127.0.0.1 can't be listened on at port {port + 1}, for the development issuer: " in answer.stderr
+
+
 def test_run_with_a_domain_trusts_that_issuer_and_starts_none(tenant: Tenant) -> None:
     port = free_port()
     environ = {"PORT": str(port), "AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE}
@@ -85,7 +102,8 @@ def test_run_reloads_when_a_source_or_the_contract_changes(tmp_path: Path) -> No
     copytree(ROOT / "security", tmp_path / "security")
     contract = tmp_path / "openapi.yaml"
     contract.write_text((ROOT / "openapi.yaml").read_text())
-    with running(api("run"), {"PORT": str(free_port())}, cwd=tmp_path) as process:
+    port = free_port()
+    with running(api("run"), {"PORT": str(port)}, cwd=tmp_path) as process:
         url = process.wait_for(r"(http://\S+)/ui/")[1]
         token = process.wait_for('Bearer ([^"]+)')[1]
         assert get(f"{url}/api/private", token).status_code == 200
@@ -98,6 +116,23 @@ def test_run_reloads_when_a_source_or_the_contract_changes(tmp_path: Path) -> No
         wait_until(lambda: get(f"{url}/api/open").status_code == 200)
         # The issuer has kept its key, so the token from before is still good.
         assert get(f"{url}/api/private", token).status_code == 200
+
+        good = contract.read_text()
+        contract.write_text(good.replace("api.handlers.private_scoped", "api.handlers.scoped"))
+        wait_until(lambda: get(f"{url}/api/open").status_code == 503)
+        problem = get(f"{url}/api/open").json()
+        assert problem["code"] == "contract_error"
+        assert "operationId 'api.handlers.scoped' can't be imported" in problem["detail"]
+        assert "Traceback" not in process.output
+
+        # The issuer grants the scopes of the contract as it is now.
+        contract.write_text(good.replace("read:messages", "read:letters"))
+        wait_until(lambda: get(f"{url}/api/private-scoped", token).status_code == 403)
+        letters = run(api("token", "--scope", "read:letters"), {"PORT": str(port)}, cwd=tmp_path).stdout.strip()
+        assert get(f"{url}/api/private-scoped", letters).status_code == 200
+
+        (tmp_path / ".env").write_text("AUTH0_AUDIENCE=https://other.example.com\n")
+        wait_until(lambda: get(f"{url}/api/private", letters).status_code == 401)
 
 
 @pytest.mark.parametrize("command", [("run",), ("serve",)])

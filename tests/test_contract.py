@@ -10,7 +10,7 @@ import yaml
 
 from api import handlers
 from api.app import build, create_app
-from api.contract import ContractError, declared_scopes, load_contract, operations
+from api.contract import ContractError, declared_scopes, load_contract, operations, usage
 from api.settings import SPECIFICATION, Settings
 
 CONTRACT: dict[str, Any] = load_contract(SPECIFICATION)
@@ -96,6 +96,19 @@ COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda c: private(c).update(operationId="api.settings.SPECIFICATION"),
         "GET /api/private: operationId 'api.settings.SPECIFICATION' can't be imported (it is not callable)",
     ),
+    "an argument that the handler doesn't take": (
+        lambda c: c["paths"].update(
+            {
+                "/api/private/{message-id}": {
+                    "parameters": [
+                        {"name": "message-id", "in": "path", "required": True, "schema": {"type": "string"}}
+                    ],
+                    **c["paths"].pop("/api/private"),
+                }
+            }
+        ),
+        "GET /api/private/{message-id}: api.handlers.private takes no argument 'message_id', which the path has",
+    ),
     "a scheme without validator": (
         lambda c: scheme(c).pop("x-tokenInfoFunc"),
         "security scheme 'oauth2' has no validator: add x-tokenInfoFunc with the function that validates, like sec",
@@ -148,6 +161,14 @@ COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda c: c.update(servers=[{"url": "v1"}]),
         "the path of the first server must start with a slash",
     ),
+    "a server variable without a default": (
+        lambda c: c.update(servers=[{"url": "https://api.example.com/{version}"}]),
+        "the path of the first server must start with a slash, and each variable in it have a default",
+    ),
+    "a path of Swagger UI's": (
+        lambda c: c["paths"].update({"/ui/x": c["paths"].pop("/api/public")}),
+        "/ui/x: this path is taken, by Swagger UI or the contract itself",
+    ),
     "an unsupported scheme": (
         lambda c: c["components"]["securitySchemes"].update(
             oauth2={"type": "openIdConnect", "openIdConnectUrl": "https://tenant.example.com/"}
@@ -192,6 +213,24 @@ def test_references_to_other_files_and_numbers_as_names_are_served(tmp_path: Pat
     assert [app.test_client().get(f"/api/{name}").status_code for name in ("public", "private")] == [200, 401]
 
 
+def test_what_looks_like_a_date_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(SPECIFICATION.read_text().replace("version: 1.0.0", "version: 2026-11-23"))
+    assert load_contract(path)["info"]["version"] == "2026-11-23"
+    assert create_app(SETTINGS, specification=path).test_client().get("/openapi.json").status_code == 200
+
+
+def test_usage_names_methods_and_header_fields_behind_references_too() -> None:
+    def declare(contract: dict[str, Any]) -> None:
+        contract["components"]["parameters"] = {"Id": {"name": "X-Id", "in": "header", "schema": {"type": "string"}}}
+        private(contract)["parameters"] = [{"$ref": "#/components/parameters/Id"}]
+        contract["paths"]["/api/private"]["delete"] = private(contract)
+
+    used = usage(changed(declare))
+    assert (used.methods, used.request_headers) == ({"GET", "DELETE"}, {"X-Id"})
+    assert used.response_headers == {"WWW-Authenticate", "Retry-After"}
+
+
 def test_contract_that_connexion_cannot_serve_does_not_start(tmp_path: Path) -> None:
     path = tmp_path / "openapi.yaml"
     path.write_text(
@@ -201,7 +240,7 @@ def test_contract_that_connexion_cannot_serve_does_not_start(tmp_path: Path) -> 
         build(create_app(SETTINGS, specification=path))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "a: [", "openapi: 3.0.3", "\x00"])
+@pytest.mark.parametrize("text", ["", "[]", "a: [", "openapi: 3.0.3", "\x00", "&a [*a]", "openapi: 3.0.3\nx: .nan"])
 def test_contract_that_is_none_does_not_start(tmp_path: Path, text: str) -> None:
     path = tmp_path / "openapi.yaml"
     path.write_text(text)

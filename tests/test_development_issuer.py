@@ -35,7 +35,7 @@ REQUEST = {
 def issuer() -> Iterator[httpx.Client]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        serve_in_background(listener, DevelopmentIssuer(url, ["read:messages", "write:messages"]))
+        serve_in_background(listener, DevelopmentIssuer(url, lambda: ["read:messages", "write:messages"]))
         with httpx.Client(base_url=url, trust_env=False) as client:
             yield client
 
@@ -243,4 +243,4 @@ def test_malformed_request_is_refused(issuer: httpx.Client, request_: dict[str, 
 @pytest.mark.parametrize("url", ["https://tenant.example.com/", "http://0.0.0.0:3011/", "http://192.0.2.1/"])
 def test_it_is_for_loopback_addresses_only(url: str) -> None:
     with pytest.raises(ValueError, match="for loopback addresses only"):
-        DevelopmentIssuer(url, [])
+        DevelopmentIssuer(url, list)

@@ -275,6 +275,16 @@ def test_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch, head: by
         thread.join(10)
 
 
+def test_resolver_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("security.issuer._DEADLINE", 0.2)
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(5))
+    with pytest.raises(IssuerError, match="Timeout"):
+        Issuer("https://tenant.example.com/", ["RS256"]).metadata()
+    assert not over.is_set()
+    over.set()
+
+
 def test_redirect_to_another_origin_that_answers_is_not_followed(broken: Tenant) -> None:
     with broken.running(), Tenant().running() as other:
         other.url = broken.url  # it would even claim to be the right one

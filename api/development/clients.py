@@ -11,6 +11,8 @@ from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin
 
 from security.issuer import is_loopback
 
+OIDC_SCOPES = frozenset(("openid", "profile", "email"))
+
 _CODE_LIFETIME = 60  # seconds
 
 

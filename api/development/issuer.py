@@ -6,7 +6,7 @@ It gives a token to whoever asks, so it is for loopback addresses only, and prod
 import secrets
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,11 +18,9 @@ from flask import Flask, Request, Response, abort, render_template, request
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from api.development.clients import CLIENTS, AuthorizationCode, Client, User, is_local, sample_users
+from api.development.clients import CLIENTS, OIDC_SCOPES, AuthorizationCode, Client, User, is_local, sample_users
 from api.development.signing import LIFETIME, SigningKeys
 from security.issuer import is_loopback
-
-_OIDC_SCOPES = frozenset(("openid", "profile", "email"))
 
 
 class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib is not typed
@@ -30,23 +28,32 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
 
     Args:
         url: The issuer URL, with its final slash.
-        scopes: What the API offers. The first sample user and the machine client may have all of it.
+        scopes: Says what the API offers at the moment. The first sample user and the machine client may have all of it.
 
     Raises:
         ValueError: The URL is not on a loopback address.
     """
 
-    def __init__(self, url: str, scopes: Iterable[str]) -> None:
+    def __init__(self, url: str, scopes: Callable[[], Iterable[str]]) -> None:
         super().__init__()
         if not is_loopback(urlsplit(url).hostname or ""):
             raise ValueError(f"The development issuer is for loopback addresses only, not for {url}")
         self.url = url
         self.keys = SigningKeys()
-        self.users = sample_users(scopes)
-        self.scopes = tuple(scopes)
+        self._scopes = scopes
         self.codes: dict[str, AuthorizationCode] = {}
         self.register_grant(_ClientCredentials)
         self.register_grant(_AuthorizationCode, [_S256(required=True)])
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What the API offers."""
+        return tuple(self._scopes())
+
+    @property
+    def users(self) -> dict[str, User]:
+        """The sample users, by `user_id`."""
+        return sample_users(self.scopes)
 
     def query_client(self, client_id: str) -> Client | None:
         """Find a client, for Authlib."""
@@ -67,7 +74,7 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
             user: On whose behalf.
             claims: Claims in addition to Auth0's, or in place of them.
         """
-        allowed = _OIDC_SCOPES.union(user.scopes) if user else frozenset(self.scopes)
+        allowed = OIDC_SCOPES.union(user.scopes) if user else frozenset(self.scopes)
         granted = " ".join(dict.fromkeys(name for name in scope.split() if name in allowed))
         token = {
             "iss": self.url,
@@ -127,7 +134,8 @@ class _Auth0Request(Request):
         if not self.is_json:
             return super().form
         members = self.get_json()
-        return ImmutableMultiDict(members if isinstance(members, dict) else {})
+        members = members if isinstance(members, dict) else {}
+        return ImmutableMultiDict({name: value for name, value in members.items() if isinstance(value, str)})
 
 
 class _Endpoints:
@@ -143,7 +151,7 @@ class _Endpoints:
             "authorization_endpoint": f"{url}authorize",
             "token_endpoint": f"{url}oauth/token",
             "jwks_uri": f"{url}.well-known/jwks.json",
-            "scopes_supported": [*sorted(_OIDC_SCOPES), *scopes],
+            "scopes_supported": [*sorted(OIDC_SCOPES), *scopes],
             "response_types_supported": ["code"],
             "grant_types_supported": ["authorization_code", "client_credentials"],
             "token_endpoint_auth_methods_supported": ["none", "client_secret_post", "client_secret_basic"],

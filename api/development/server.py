@@ -2,22 +2,27 @@
 
 import contextlib
 import dataclasses
+import json
+import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 import uvicorn
+import yaml
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 from watchfiles import PythonFilter, run_process
 
 from api.app import build, create_app
-from api.contract import Contract, base_path, declared_scopes, load_contract, operations
+from api.contract import Contract, ContractError, base_path, declared_scopes, load_contract, operations
 from api.development.clients import MACHINE
 from api.development.issuer import DevelopmentIssuer, serve_in_background
 from api.server import UVICORN, listen
-from api.settings import Settings, development_issuer_url
+from api.settings import Settings, SettingsError, development_issuer_url
 
 
 def run(settings: Settings) -> None:
@@ -31,19 +36,15 @@ def run(settings: Settings) -> None:
     listener = listen(settings.host, settings.port)
     port = listener.getsockname()[1]
     url = development_issuer_url(settings.host, port).rstrip("/") + base_path(contract)
-    click.echo(f"Swagger UI  {url}/ui/")
+    issuer = None
     if settings.development_issuer:
-        issuer_listener = listen(settings.host, settings.port and settings.port + 1)
-        issuer = DevelopmentIssuer(
-            development_issuer_url(settings.host, issuer_listener.getsockname()[1]), declared_scopes(contract)
-        )
+        issuer_listener = listen(settings.host, settings.port and settings.port + 1, what="the development issuer")
+        issuer_url = development_issuer_url(settings.host, issuer_listener.getsockname()[1])
+        issuer = DevelopmentIssuer(issuer_url, _Scopes(settings.specification))
         serve_in_background(issuer_listener, issuer)
         settings = dataclasses.replace(settings, issuers=(issuer.url,))
-        click.echo(f"Issuer      {issuer.url}  (development only: it gives tokens to anybody)")
-        if curl := _curl(url, contract, issuer, settings.audience):
-            click.echo(f"Try         {curl}")
-    else:
-        click.echo(f"Issuer      {', '.join(settings.issuers)}")
+    _announce(url, contract, settings, issuer)
+    logging.getLogger("watchfiles").setLevel(logging.ERROR)  # of Ctrl-C there is nothing to say
     # The socket listens already: a request that comes while the API (re)starts waits for it.
     run_process(
         *_sources(settings.specification),
@@ -52,6 +53,29 @@ def run(settings: Settings) -> None:
         watch_filter=PythonFilter(extra_extensions=(".yaml", ".yml", ".json", ".env")),
         debounce=300,
     )
+
+
+class _Scopes:
+    """The scopes that the contract declares at the moment; while it can't be read, those from before."""
+
+    def __init__(self, specification: Path) -> None:
+        self._specification = specification
+        self._last: list[str] = []
+
+    def __call__(self) -> Iterable[str]:
+        with contextlib.suppress(OSError, ValueError, AttributeError, yaml.YAMLError):
+            self._last = declared_scopes(yaml.safe_load(self._specification.read_text(encoding="utf-8")))
+        return self._last
+
+
+def _announce(url: str, contract: Contract, settings: Settings, issuer: DevelopmentIssuer | None) -> None:
+    click.echo(f"Swagger UI  {url}/ui/")
+    if issuer is None:
+        click.echo(f"Issuer      {', '.join(settings.issuers)}")
+        return
+    click.echo(f"Issuer      {issuer.url}  (development only: it gives tokens to anybody)")
+    if curl := _curl(url, contract, issuer, settings.audience):
+        click.echo(f"Try         {curl}")
 
 
 def _curl(url: str, contract: Contract, issuer: DevelopmentIssuer, audience: str) -> str | None:
@@ -80,9 +104,39 @@ def _sources(specification: Path) -> list[Path]:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
-    config = uvicorn.Config(build(create_app(settings)), timeout_graceful_shutdown=1, **UVICORN)
+    try:
+        app: ASGIApp = build(create_app(_reread(settings)))
+    except (ContractError, SettingsError) as error:
+        click.echo(f"Error: {error}\nEvery request is answered with 503 until that is mended.", err=True)
+        app = _Unserved(str(error))
+    config = uvicorn.Config(app, timeout_graceful_shutdown=1, **UVICORN)
     with contextlib.suppress(KeyboardInterrupt):
         _Server(config).run([listener])
+
+
+def _reread(settings: Settings) -> Settings:
+    """The settings as they are now: the `.env` file may have changed. Address and issuer stay those that are served."""
+    now = Settings.load(development=True)
+    kept: dict[str, Any] = {"issuers": settings.issuers} if now.development_issuer else {}
+    return dataclasses.replace(now, specification=settings.specification, **kept)
+
+
+class _Unserved:
+    """Stands in for an application that can't be made, so that whoever calls it learns why."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            for stage in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{stage}.complete"})
+            return
+        problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503}
+        body = json.dumps({**problem, "detail": self._why, "code": "contract_error"})
+        headers = {"Retry-After": "1"}
+        await Response(body, 503, headers=headers, media_type="application/problem+json")(scope, receive, send)
 
 
 class _Server(uvicorn.Server):

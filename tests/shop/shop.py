@@ -75,6 +75,10 @@ def get_thing(name: str) -> dict[str, str]:
     return {"name": name}
 
 
+def get_table(name: str) -> dict[str, str]:
+    return {"name": name, "form": "csv"}
+
+
 def get_mine() -> dict[str, str]:
     return {"name": "mine"}
 
