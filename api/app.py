@@ -13,8 +13,9 @@ from connexion.middleware.security import SecurityMiddleware
 from connexion.middleware.swagger_ui import SwaggerUIMiddleware
 
 from api.authorization import SECURITY_MAP, Authorization
-from api.contract import Contract, ContractError, load_contract
+from api.contract import Contract, ContractError
 from api.edge import edge_middlewares
+from api.loading import load_contract
 from api.problems import answer_with_problems
 from api.responses import ContractResolver
 from api.routing import Routing, route_exactly

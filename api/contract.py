@@ -1,35 +1,14 @@
-"""The contract, checked before anything is served: what it promises must be enforceable."""
+"""The contract, an OpenAPI 3.0 document, and what can be read from it."""
 
-import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
 from connexion.json_schema import resolve_refs
-from connexion.utils import get_function_from_name, inspect_function_arguments
-from openapi_spec_validator import validate
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_UNSUPPORTED_METHODS = {
-    "head": "GET answers HEAD",
-    "options": "OPTIONS is for CORS",
-    "trace": "TRACE would echo the access token",
-}
-_VALIDATORS = {
-    "oauth2": "x-tokenInfoFunc",
-    "apiKey": "x-apikeyInfoFunc",
-    "basic": "x-basicInfoFunc",
-    "bearer": "x-bearerInfoFunc",
-}
-"""By scheme, the member that names the function which validates its credentials."""
-
-_RESERVED = ("/ui", "/openapi.json", "/openapi.yaml")
-_SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749, section 3.3
 
 Contract = dict[str, Any]
 Operation = tuple[str, str, Mapping[str, Any], list[dict[str, list[str]]]]
@@ -40,38 +19,10 @@ class ContractError(ValueError):
     """The contract can't be served as it stands. The message says where it is wrong and what to do."""
 
 
-def load_contract(path: Path) -> Contract:
-    """Read an OpenAPI 3.0 document and check that it can be served and enforced.
-
-    Checks that the document is valid, that each operationId and validator function can be imported, that each scheme in
-    use has a validator, and that scopes are asked for only where they are enforced and declared. References to other
-    files are replaced by what they refer to.
-
-    Raises:
-        ContractError: It can't be.
-    """
-    try:
-        contract: Contract = _with_text_keys(yaml.load(path.read_text(encoding="utf-8"), _Loader))  # noqa: S506  # safe
-        json.dumps(contract, allow_nan=False)
-    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
-        raise ContractError(f"{path}: it can't be read as YAML that is JSON, too: {error}") from error
-    if not isinstance(contract, dict) or not str(contract.get("openapi", "")).startswith("3.0."):
-        raise ContractError(f"{path}: it must be an OpenAPI 3.0 document: write 'openapi: 3.0.3'")
-    try:
-        resolved = resolve_refs(contract, base_uri=f"{path.resolve().parent}{os.sep}")
-    except Exception as error:  # whichever reader stumbles: files, URLs, YAML, pointers, circles
-        raise ContractError(f"{path}: a $ref leads nowhere, or in a circle: {type(error).__name__}: {error}") from error
-    if _refers_elsewhere(contract):
-        contract = resolved
-    for complaint in _complaints(contract, resolved):
-        raise ContractError(f"{path}: {complaint}")
-    return contract
-
-
 def declared_scopes(contract: Contract) -> list[str]:
     """The scopes that the OAuth2 schemes declare, in order."""
     schemes = contract.get("components", {}).get("securitySchemes", {}).values()
-    return list(dict.fromkeys(scope for scheme in schemes for scope in _scopes(scheme)))
+    return list(dict.fromkeys(scope for scheme in schemes for scope in scheme_scopes(scheme)))
 
 
 def operations(contract: Contract) -> Iterator[Operation]:
@@ -114,132 +65,6 @@ def usage(contract: Contract) -> Usage:
     return used
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as JSON has it: what looks like a date stays text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _with_text_keys(node: Any) -> Any:
-    # YAML reads `200:` as a number; JSON, and so OpenAPI, has names only.
-    if isinstance(node, dict):
-        return {str(key): _with_text_keys(value) for key, value in node.items()}
-    return [_with_text_keys(value) for value in node] if isinstance(node, list) else node
-
-
-def _refers_elsewhere(node: Any) -> bool:
-    if isinstance(node, dict):
-        reference = node.get("$ref")
-        elsewhere = isinstance(reference, str) and not reference.startswith("#")
-        return elsewhere or any(map(_refers_elsewhere, node.values()))
-    return isinstance(node, list) and any(map(_refers_elsewhere, node))
-
-
-def _complaints(contract: Contract, resolved: Contract) -> Iterator[str]:
-    try:
-        validate(contract)
-    except Exception as error:  # noqa: BLE001  # what the validator stumbles over isn't valid either
-        where = "/".join(map(str, getattr(error, "absolute_path", ())))
-        yield f"it is not valid OpenAPI, at /{where}: {error}"
-    yield from _path_complaints(resolved)
-    schemes = resolved.get("components", {}).get("securitySchemes", {})
-    for name, scheme in schemes.items():
-        yield from _scheme_complaints(name, scheme)
-    for method, path, operation, security in operations(resolved):
-        yield from _handler_complaints(f"{method} {path}", operation, resolved["paths"][path])
-        for requirement in security:
-            yield from _requirement_complaints(f"{method} {path}", requirement, schemes)
-
-
-def _path_complaints(resolved: Contract) -> Iterator[str]:
-    base = base_path(resolved)
-    if not f"{base}/".startswith("/") or "{" in base:
-        yield "the path of the first server must start with a slash, and each variable in it have a default"
-    for path in resolved["paths"]:
-        if path in _RESERVED or path.startswith("/ui/"):
-            yield f"{path}: this path is taken, by Swagger UI or the contract itself"
-
-
-def _handler_complaints(name: str, operation: Mapping[str, Any], item: Mapping[str, Any]) -> Iterator[str]:
-    method, operation_id = name.partition(" ")[0].lower(), operation.get("operationId")
-    if method in _UNSUPPORTED_METHODS:
-        yield f"{name}: operations of this method can't be declared: {_UNSUPPORTED_METHODS[method]}"
-    if operation_id is None:
-        yield f"{name}: it has no operationId: name the function that handles it, like api.handlers.private"
-        return
-    controller = operation.get("x-openapi-router-controller") or item.get("x-openapi-router-controller")
-    handler = f"{controller}.{operation_id}" if controller else operation_id
-    if problem := _import_problem(handler):
-        yield f"{name}: operationId {handler!r} can't be imported ({problem}): define the function or correct the name"
-        return
-    arguments, takes_all = inspect_function_arguments(get_function_from_name(handler))
-    for parameter in (*item.get("parameters", ()), *operation.get("parameters", ())):
-        argument = parameter["name"].replace("-", "_")
-        if parameter["in"] == "path" and not takes_all and argument not in arguments:
-            yield f"{name}: {handler} takes no argument {argument!r}, which the path has"
-
-
-def _scheme_complaints(name: str, scheme: Mapping[str, Any]) -> Iterator[str]:
-    for member in ("x-scopeValidateFunc", "x-tokenInfoUrl"):
-        if member in scheme:
-            yield f"security scheme {name!r}: {member} is not supported: check it in the function of x-tokenInfoFunc"
-    for scope in _scopes(scheme):
-        if not _SCOPE.fullmatch(scope):
-            yield f"security scheme {name!r}: {scope!r} can't be a scope (RFC 6749, section 3.3)"
-
-
-def _requirement_complaints(
-    name: str, requirement: Mapping[str, list[str]], schemes: Mapping[str, Any]
-) -> Iterator[str]:
-    for scheme, scopes in requirement.items():
-        if scheme not in schemes:
-            yield f"{name}: security scheme {scheme!r} is not declared in components/securitySchemes"
-            return
-        yield from _validator_complaints(name, scheme, schemes[scheme])
-        yield from _scope_complaints(name, scheme, schemes[scheme], scopes)
-    if sum(_kind(schemes[scheme]) in ("oauth2", "bearer") for scheme in requirement) > 1:
-        yield f"{name}: two OAuth2 schemes can't both be required; a request has one access token"
-
-
-def _validator_complaints(name: str, scheme: str, definition: Mapping[str, Any]) -> Iterator[str]:
-    kind = _kind(definition)
-    member = _VALIDATORS.get(kind)
-    if member is None:
-        yield f"{name}: security schemes of type {kind!r}, like {scheme!r}, are not supported"
-    elif member not in definition:
-        yield f"security scheme {scheme!r} has no validator: add {member} with the function that validates, {_HINT}"
-    elif problem := _import_problem(definition[member]):
-        yield f"security scheme {scheme!r}: {member} {definition[member]!r} can't be imported ({problem})"
-
-
-def _scope_complaints(name: str, scheme: str, definition: Mapping[str, Any], scopes: list[str]) -> Iterator[str]:
-    declared = _scopes(definition)
-    for scope in scopes:
-        if _kind(definition) != "oauth2":
-            yield f"{name}: scopes are enforced for oauth2 schemes only, and {scheme!r} is none: remove {scope!r}"
-        elif scope not in declared:
-            yield f"{name}: scope {scope!r} is not declared by the security scheme {scheme!r}: add it to its flows"
-
-
-_HINT = "like security.token_info for access tokens"
-
-
-def _kind(scheme: Mapping[str, Any]) -> str:
-    kind = scheme["scheme"].lower() if scheme["type"] == "http" else scheme["type"]
-    return str(kind)
-
-
-def _scopes(scheme: Mapping[str, Any]) -> list[str]:
+def scheme_scopes(scheme: Mapping[str, Any]) -> list[str]:
+    """The scopes that a security scheme declares."""
     return [scope for flow in scheme.get("flows", {}).values() for scope in flow.get("scopes", {})]
-
-
-def _import_problem(name: str) -> str | None:
-    try:
-        function = get_function_from_name(name)
-    except Exception as error:  # noqa: BLE001  # whatever importing a person's module raises is what they must know
-        return f"{type(error).__name__}: {error}"
-    return None if callable(function) else "it is not callable"

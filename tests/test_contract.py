@@ -10,7 +10,8 @@ import yaml
 
 from api import handlers
 from api.app import build, create_app
-from api.contract import ContractError, declared_scopes, load_contract, operations, usage
+from api.contract import ContractError, declared_scopes, operations, usage
+from api.loading import load_contract
 from api.settings import SPECIFICATION, Settings
 
 CONTRACT: dict[str, Any] = load_contract(SPECIFICATION)

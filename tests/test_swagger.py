@@ -14,7 +14,7 @@ import yaml
 from openapi_spec_validator import validate
 
 from api.app import create_app
-from api.contract import load_contract
+from api.loading import load_contract
 from api.settings import SPECIFICATION, Settings
 from tests.serving import raw_request, serving
 from tests.tenant import AUDIENCE, Tenant
