@@ -341,6 +341,38 @@ def test_metadata_is_where_openid_connect_says(url: str, location: str) -> None:
     assert Issuer(url, ["RS256"], transport=httpx.MockTransport(answer)).metadata() == {"issuer": url}
 
 
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ({}, ("https://tenant.example.com/authorize", "https://tenant.example.com/oauth/token")),
+        (
+            {"authorization_endpoint": "https://login.example.net/a", "token_endpoint": "https://t.example.net/t"},
+            ("https://login.example.net/a", "https://t.example.net/t"),
+        ),
+        (
+            {"authorization_endpoint": "javascript:alert(1)", "token_endpoint": "https://t.example.net/t"},
+            ("https://tenant.example.com/authorize", "https://t.example.net/t"),
+        ),
+        (
+            {"authorization_endpoint": "https://login.example.net/a", "token_endpoint": "https://t.example.net;x/t"},
+            ("https://login.example.net/a", "https://tenant.example.com/oauth/token"),
+        ),
+        (
+            {"authorization_endpoint": "http://login.example.net/a", "token_endpoint": 5},
+            ("https://tenant.example.com/authorize", "https://tenant.example.com/oauth/token"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("url", ["https://tenant.example.com/", "https://tenant.example.com"])
+def test_endpoints_are_the_metadatas_where_they_can_be_used(
+    url: str, named: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return streamed(200, JSON, json.dumps({"issuer": url, **named}).encode())
+
+    assert Issuer(url, ["RS256"], transport=httpx.MockTransport(answer)).endpoints() == expected
+
+
 @pytest.mark.parametrize("domain", ["tenant.eu.auth0.com", "https://tenant.eu.auth0.com/"])
 def test_domain_and_issuer_url_mean_the_same_tenant(domain: str) -> None:
     assert issuer_url(domain) == "https://tenant.eu.auth0.com/"
