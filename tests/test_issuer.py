@@ -367,7 +367,9 @@ def test_metadata_is_where_openid_connect_says(url: str, location: str) -> None:
 def test_endpoints_are_the_metadatas_where_they_can_be_used(
     url: str, named: dict[str, Any], expected: tuple[str, str]
 ) -> None:
-    def answer(_: httpx.Request) -> httpx.Response:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.headers["accept"] == "application/json"
+        assert request.headers["accept-encoding"] == "identity"
         return streamed(200, JSON, json.dumps({"issuer": url, **named}).encode())
 
     assert Issuer(url, ["RS256"], transport=httpx.MockTransport(answer)).endpoints() == expected
