@@ -77,6 +77,20 @@ def test_skipped_key_is_named_in_the_log_without_its_material(caplog: pytest.Log
     assert caplog.messages == ["A key of the issuer's key set is skipped, kid 'leaked': it is a private key, published"]
 
 
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("symmetric", "'bad': it is symmetric"),
+        ("an OKP key for key agreement", "'bad': it is for key agreement"),
+        ("not an object", "None: "),
+    ],
+)
+def test_log_says_why_a_key_is_skipped(bad: str, reason: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert verification_keys({"keys": [UNUSABLE[bad]]}, ["RS256"]) == {}
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(f"A key of the issuer's key set is skipped, kid {reason}")
+
+
 @pytest.mark.parametrize("document", [None, [], "x", {}, {"keys": None}, {"keys": {"a": 1}}])
 def test_document_that_is_no_key_set_is_an_error(document: object) -> None:
     with pytest.raises(ValueError, match="not a JWK set"):
