@@ -377,6 +377,13 @@ def test_endpoints_are_the_metadatas_where_they_can_be_used(
     assert Issuer(url, ["RS256"], transport=httpx.MockTransport(answer)).endpoints() == expected
 
 
+def test_usual_endpoints_are_below_the_issuers_path() -> None:
+    assert Issuer("https://idp.example.com/X", ["RS256"]).usual_endpoints() == (
+        "https://idp.example.com/X/authorize",
+        "https://idp.example.com/X/oauth/token",
+    )
+
+
 @pytest.mark.parametrize("domain", ["tenant.eu.auth0.com", "https://tenant.eu.auth0.com/"])
 def test_domain_and_issuer_url_mean_the_same_tenant(domain: str) -> None:
     assert issuer_url(domain) == "https://tenant.eu.auth0.com/"
