@@ -127,8 +127,11 @@ class Issuer:
             IssuerError: The metadata can't be fetched or isn't this issuer's.
         """
         metadata, usual = self.metadata(), self.usual_endpoints()
-        named = Endpoints(metadata.get("authorization_endpoint"), metadata.get("token_endpoint"))  # type: ignore[arg-type]
-        return Endpoints(*(url if self._is_safe(url) else default for url, default in zip(named, usual, strict=True)))
+        authorization, token = metadata.get("authorization_endpoint"), metadata.get("token_endpoint")
+        return Endpoints(
+            authorization if self._is_safe(authorization) else usual.authorization,
+            token if self._is_safe(token) else usual.token,
+        )
 
     def usual_endpoints(self) -> Endpoints:
         """Where Auth0 has its endpoints."""

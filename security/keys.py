@@ -30,8 +30,9 @@ _UNUSABLE = (JoseError, ValueError, TypeError, LookupError, AttributeError, Secu
 def verification_keys(key_set: object, algorithms: Iterable[str]) -> KeyIndex:
     """Index the keys of a key set that may verify signatures of the given algorithms.
 
-    A key that is malformed, weak, symmetric, private, for encryption, or of another kind than the algorithm wants is
-    left out and named in the log; its neighbours work. When two keys share a `kid` and an algorithm, the first counts.
+    A key that is malformed, weak, symmetric, private or for key agreement is left out and named in the log. One for
+    encryption or another algorithm, which an issuer may well publish, is left out silently. Its neighbours work. When
+    two keys share a `kid` and an algorithm, the first counts.
 
     Args:
         key_set: The parsed JWK set document.
