@@ -32,14 +32,25 @@ _SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749, section 3.3
 
 
 def load_contract(path: Path) -> Contract:
-    """Read an OpenAPI 3.0 document and check that it can be served and enforced.
+    """Read a contract and check that it can be served and enforced.
 
-    Checks that the document is valid, that each operationId and validator function can be imported, that each scheme in
-    use has a validator, and that scopes are asked for only where they are enforced and declared. References to other
-    files are replaced by what they refer to.
+    Checks, beyond what `read_contract` does, that each operationId and validator function can be imported, that each
+    scheme in use has a validator, and that scopes are asked for only where they are enforced and declared.
 
     Raises:
         ContractError: It can't be.
+    """
+    contract = read_contract(path)
+    for complaint in _complaints(resolve_refs(contract)):
+        raise ContractError(f"{path}: {complaint}")
+    return contract
+
+
+def read_contract(path: Path) -> Contract:
+    """Read an OpenAPI 3.0 document, whoever serves it. References to other files are replaced by what they refer to.
+
+    Raises:
+        ContractError: It can't be read, or isn't valid.
     """
     try:
         contract: Contract = _with_text_keys(yaml.load(path.read_text(encoding="utf-8"), _Loader))  # noqa: S506  # safe
@@ -54,8 +65,11 @@ def load_contract(path: Path) -> Contract:
         raise ContractError(f"{path}: a $ref leads nowhere, or in a circle: {type(error).__name__}: {error}") from error
     if _refers_elsewhere(contract):
         contract = resolved
-    for complaint in _complaints(contract, resolved):
-        raise ContractError(f"{path}: {complaint}")
+    try:
+        validate(contract)
+    except Exception as error:  # what the validator stumbles over isn't valid either
+        where = "/".join(map(str, getattr(error, "absolute_path", ())))
+        raise ContractError(f"{path}: it is not valid OpenAPI, at /{where}: {error}") from error
     return contract
 
 
@@ -84,12 +98,7 @@ def _refers_elsewhere(node: Any) -> bool:
     return isinstance(node, list) and any(map(_refers_elsewhere, node))
 
 
-def _complaints(contract: Contract, resolved: Contract) -> Iterator[str]:
-    try:
-        validate(contract)
-    except Exception as error:  # noqa: BLE001  # what the validator stumbles over isn't valid either
-        where = "/".join(map(str, getattr(error, "absolute_path", ())))
-        yield f"it is not valid OpenAPI, at /{where}: {error}"
+def _complaints(resolved: Contract) -> Iterator[str]:
     yield from _path_complaints(resolved)
     schemes = resolved.get("components", {}).get("securitySchemes", {})
     for name, scheme in schemes.items():

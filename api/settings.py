@@ -102,18 +102,23 @@ class Settings:
 
     @classmethod
     def load(cls, *, development: bool = False) -> "Settings":
-        """Read the settings of this process: its environment, over a `.env` file in the current directory.
+        """Read the settings of this process.
 
         Raises:
             SettingsError: As `from_environ`.
         """
-        dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}
-        return cls.from_environ(dotenv | dict(os.environ), development=development)
+        return cls.from_environ(environ(), development=development)
 
     def validator_options(self) -> dict[str, Any]:
         """The validator's keyword arguments that are settings."""
         names = ("algorithms", "leeway", "max_age", "permissions", "max_stale")
         return {name: getattr(self, name) for name in names}
+
+
+def environ() -> dict[str, str]:
+    """The variables of this process: its environment, over a `.env` file in the current directory."""
+    dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    return dotenv | dict(os.environ)
 
 
 def development_issuer_url(host: str, port: int) -> str:
