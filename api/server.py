@@ -5,11 +5,15 @@ import copy
 import logging
 import socket
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import click
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from api.app import build, create_app
@@ -62,6 +66,25 @@ def serve(settings: Settings, workers: int) -> None:
         # Each worker makes its own application; the one made here has shown that it can be made.
         config = uvicorn.Config(partial(create_app, settings), factory=True, workers=workers, **UVICORN)
         Multiprocess(config, sockets=[listener]).run()
+
+
+@contextlib.contextmanager
+def in_background(app: ASGIApp, port: int = 0) -> Iterator[str]:
+    """Serve an application on 127.0.0.1 while the caller goes on; yields its URL without a final slash.
+
+    Args:
+        app: The application.
+        port: The TCP port; 0 takes any that is free.
+    """
+    listener = listen("127.0.0.1", port)
+    server = uvicorn.Server(uvicorn.Config(app, **{**UVICORN, "log_config": None, "timeout_graceful_shutdown": 1}))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
 
 
 def listen(host: str, port: int, what: str = "the API") -> socket.socket:

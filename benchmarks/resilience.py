@@ -12,10 +12,11 @@ import click
 import httpx
 
 from api.app import create_app
+from api.server import in_background
 from api.settings import Settings
 from security import Auth0JWTBearerTokenValidator
 from tests.attacks import CASES
-from tests.serving import raw_request, serving
+from tests.serving import raw_request
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 from tests.test_outage import Api, Clock
 
@@ -27,7 +28,7 @@ def fresh_api() -> Iterator[Api]:
         clock = Clock()
         validator = Auth0JWTBearerTokenValidator(tenant.url, AUDIENCE, monotonic=clock)
         app = create_app(Settings(issuers=(tenant.url,), audience=AUDIENCE), validator=validator)
-        with serving(app) as url:
+        with in_background(app) as url:
             yield Api(url, tenant, clock)
 
 

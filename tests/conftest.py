@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from api.app import create_app
+from api.server import in_background
 from api.settings import Settings
-from tests.serving import serving
 from tests.tenant import AUDIENCE, Tenant
 
 
@@ -26,7 +26,7 @@ def settings(tenant: Tenant) -> Settings:
 @pytest.fixture(scope="session")
 def url(settings: Settings) -> Iterator[str]:
     """Where the API is served, over a real socket."""
-    with serving(create_app(settings)) as url:
+    with in_background(create_app(settings)) as url:
         yield url
 
 

@@ -1,30 +1,12 @@
-"""Servers for tests, real ones on loopback sockets, and requests that no client library would send."""
+"""Waiting for servers, and requests that no client library would send."""
 
 import socket
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import uvicorn
-
-from api.server import UVICORN
-
-
-@contextmanager
-def serving(app: Any, port: int = 0) -> Iterator[str]:
-    """Serve an ASGI application with uvicorn on 127.0.0.1, a free port; yields its URL without a final slash."""
-    listener = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(app, **{**UVICORN, "log_config": None, "timeout_graceful_shutdown": 1}))
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    wait_until(lambda: server.started or not thread.is_alive())
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
 
 
 def wait_until(condition: Any, seconds: float = 10) -> None:

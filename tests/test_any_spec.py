@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from api.app import create_app
+from api.server import in_background
 from api.settings import Settings
 from tests.processes import ROOT, api, running
-from tests.serving import serving
 from tests.tenant import AUDIENCE, Tenant
 
 SHOP = Path(__file__).parent / "shop"
@@ -24,7 +24,7 @@ def shop(tenant: Tenant) -> Iterator[httpx.Client]:
         patch.syspath_prepend(str(SHOP))
         settings = Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True)
         app = create_app(settings, specification=SHOP / "openapi.yaml")
-        with serving(app) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        with in_background(app) as url, httpx.Client(base_url=url, trust_env=False) as client:
             yield client
 
 

@@ -16,10 +16,10 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from api.app import create_app
 from api.development.issuer import DevelopmentIssuer, serve_in_background
+from api.server import in_background
 from api.settings import Settings
 from tests.nodepeers import node
 from tests.processes import ROOT
-from tests.serving import serving
 from tests.tenant import AUDIENCE
 from tests.test_outcomes import PRIVATE, PUBLIC, SCOPED
 
@@ -75,7 +75,7 @@ def issuer() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def api(issuer: str) -> Iterator[str]:
     settings = Settings(issuers=(issuer,), audience=AUDIENCE, client_id="browser", development=True)
-    with serving(create_app(settings)) as url:
+    with in_background(create_app(settings)) as url:
         yield url
 
 
@@ -178,7 +178,7 @@ def test_login_at_an_issuer_that_nobody_here_wrote(page: Page, name: str, scoped
     redirect = f"http://127.0.0.1:{port}/ui/oauth2-redirect.html"
     with node("tenant.mjs", "--redirect-uri", redirect) as peer:
         settings = Settings(issuers=(peer["issuer"],), audience=AUDIENCE, client_id="spa", development=True)
-        with serving(create_app(settings), port=port) as url:
+        with in_background(create_app(settings), port=port) as url:
             page.goto(f"{url}/ui/")
             window = authorize(page)
             window.locator("[name=username]").fill(name)
@@ -217,7 +217,7 @@ FETCH = """async ([url, token]) => {
 
 def test_page_of_another_origin_calls_every_operation(page: Page, issuer: str, other_origin: str) -> None:
     settings = Settings(issuers=(issuer,), audience=AUDIENCE, cors_origins=(other_origin,), development=True)
-    with serving(create_app(settings)) as url:
+    with in_background(create_app(settings)) as url:
         page.goto(other_origin)
         request = {"grant_type": "client_credentials", "client_id": "development", "client_secret": "development"}
         answer = page.request.post(f"{issuer}oauth/token", form={**request, "audience": AUDIENCE})

@@ -12,9 +12,9 @@ import pytest
 
 from api.app import create_app
 from api.development.issuer import DevelopmentIssuer, serve_in_background
+from api.server import in_background
 from api.settings import Settings
 from security.jwt import SignedJWT
-from tests.serving import serving
 from tests.tenant import AUDIENCE
 
 VERIFIER = "v" * 43
@@ -43,7 +43,7 @@ def issuer() -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def api(issuer: httpx.Client) -> Iterator[httpx.Client]:
     settings = Settings(issuers=(str(issuer.base_url),), audience=AUDIENCE, development=True)
-    with serving(create_app(settings)) as url, httpx.Client(base_url=url, trust_env=False) as client:
+    with in_background(create_app(settings)) as url, httpx.Client(base_url=url, trust_env=False) as client:
         yield client
 
 

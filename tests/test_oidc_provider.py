@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from api.app import create_app
+from api.server import in_background
 from api.settings import Settings
 from security.jwt import SignedJWT
 from tests.nodepeers import node
-from tests.serving import serving
 from tests.tenant import AUDIENCE
 
 REDIRECT = "http://127.0.0.1:3010/ui/oauth2-redirect.html"
@@ -33,7 +33,7 @@ def issuer(profile: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def api(issuer: str) -> Iterator[httpx.Client]:
     settings = Settings(issuers=(issuer,), audience=AUDIENCE, development=True)
-    with serving(create_app(settings)) as url, httpx.Client(base_url=url, trust_env=False) as client:
+    with in_background(create_app(settings)) as url, httpx.Client(base_url=url, trust_env=False) as client:
         yield client
 
 

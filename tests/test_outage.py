@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from api.app import create_app
+from api.server import in_background
 from api.settings import Settings
 from security import Auth0JWTBearerTokenValidator
-from tests.serving import serving, wait_until
+from tests.serving import wait_until
 from tests.tenant import AUDIENCE, KEYS, METADATA, Answer, Tenant, rsa_key
 
 
@@ -78,7 +79,7 @@ def api() -> Iterator[Api]:
         clock = Clock()
         validator = Auth0JWTBearerTokenValidator(tenant.url, AUDIENCE, monotonic=clock)
         settings = Settings(issuers=(tenant.url,), audience=AUDIENCE)
-        with serving(create_app(settings, validator=validator)) as url:
+        with in_background(create_app(settings, validator=validator)) as url:
             yield Api(url, tenant, clock)
 
 
@@ -190,7 +191,7 @@ def test_keys_withdrawn_are_refused_after_the_refresh_under_load(api: Api) -> No
 def test_several_issuers_are_told_apart_and_fail_apart() -> None:
     with Tenant().running() as one, Tenant().running() as other:
         settings = Settings(issuers=(one.url, other.url), audience=AUDIENCE)
-        with serving(create_app(settings)) as url:
+        with in_background(create_app(settings)) as url:
             api = Api(url, one, Clock())
             assert [api.status(tenant.token()) for tenant in (one, other)] == [200, 200]
             # The key of one issuer doesn't speak for the other, though both publish the same kid.
@@ -204,7 +205,7 @@ def test_several_issuers_are_told_apart_and_fail_apart() -> None:
 
 def test_issuer_that_is_not_configured_is_never_asked() -> None:
     with Tenant().running() as one, Tenant().running() as stranger:
-        with serving(create_app(Settings(issuers=(one.url,), audience=AUDIENCE))) as url:
+        with in_background(create_app(Settings(issuers=(one.url,), audience=AUDIENCE))) as url:
             assert Api(url, one, Clock()).status(stranger.token()) == 401
         assert (one.fetches.total(), stranger.fetches.total()) == (0, 0)
 

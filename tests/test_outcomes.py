@@ -10,8 +10,9 @@ import pytest
 from joserfc.jwk import OctKey
 
 from api.app import create_app
+from api.server import in_background
 from api.settings import Settings
-from tests.serving import RawResponse, raw_request, serving
+from tests.serving import RawResponse, raw_request
 from tests.tenant import ABSENT, AUDIENCE, Tenant, rsa_key
 
 PUBLIC = "Hello from a public endpoint! You don't need to be authenticated to see this."
@@ -186,7 +187,7 @@ def test_missing_scope_is_forbidden_and_the_tokens_own_are_not_echoed(
 
 def test_unreachable_issuer_is_the_servers_trouble_not_the_tokens(tenant: Tenant) -> None:
     nowhere = "http://127.0.0.1:9/"  # discard: nothing listens there
-    with serving(create_app(Settings(issuers=(nowhere,), audience=AUDIENCE))) as url:
+    with in_background(create_app(Settings(issuers=(nowhere,), audience=AUDIENCE))) as url:
         response = httpx.get(f"{url}/api/private", headers=bearer(tenant.token(iss=nowhere)), trust_env=False)
     assert_problem(
         response,

@@ -15,8 +15,9 @@ from openapi_spec_validator import validate
 
 from api.app import create_app
 from api.loading import load_contract
+from api.server import in_background
 from api.settings import SPECIFICATION, Settings
-from tests.serving import raw_request, serving
+from tests.serving import raw_request
 from tests.tenant import AUDIENCE, Tenant
 
 OTHER = "http://localhost:3000"
@@ -39,7 +40,7 @@ def tenant() -> Iterator[Tenant]:
 
 
 def client(settings: Settings) -> Iterator[httpx.Client]:
-    with serving(create_app(settings)) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with in_background(create_app(settings)) as url, httpx.Client(base_url=url, trust_env=False) as http:
         yield http
 
 
