@@ -31,7 +31,7 @@ lock: $(VENV)/test ## Pin the newest releases that pyproject.toml allows
 		pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		-c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
+		-c requirements.txt --extra contract --group dev pyproject.toml -o requirements-dev.txt
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,6 +1,7 @@
 """The command line: `python -m api …`."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from api.settings import Settings, SettingsError
 _SPEC = click.option(
     "--spec",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The OpenAPI 3.0 document to serve, in place of this project's own.",
+    help="The OpenAPI 3.0 document, in place of this project's own.",
 )
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def _settings(*, development: bool, spec: Path | None = None, **given: Any) -> Settings:
@@ -97,6 +101,33 @@ def token(scope: str | None) -> None:
     if missing := set(scope.split()) - set(issued.get("scope", "").split()):
         raise click.ClickException(f"The contract declares no scope {', '.join(sorted(missing))}, so none is granted.")
     click.echo(issued["access_token"])
+
+
+@cli.command()
+@_SPEC
+@click.option("--url", help="Where the API is, without the path of its first server; by default one is served here.")
+@click.option("--require", "needed", multiple=True, metavar="ROW", help="Fail if this row can't be run; repeatable.")
+@click.option("--read-only", is_flag=True, help="Leave out operations that may change something: all but GET.")
+@click.option("--keep", type=_FILE, metavar="FILE", help="Keep a token here, to be the expired one of a later run.")
+@click.option("--wait", type=click.FloatRange(0), default=0, help="Seconds to wait, if need be, for it to expire.")
+@click.option("--examples", type=click.IntRange(1), default=50, show_default=True, help="For each operation, at most.")
+@click.option("--seed", type=int, default=0, show_default=True, help="What the examples are made from.")
+@click.option("--junit", type=_FILE, metavar="FILE", help="Write the results as JUnit's XML, too.")
+@click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write the results as JSON, too.")
+def contract(url: str | None, spec: Path | None, **options: Any) -> None:
+    """Test that an API does what the contract says, authorization above all.
+
+    Sends real requests, with good tokens among them: what they change at URL is changed. AUTH0_DOMAIN and
+    AUTH0_AUDIENCE say what the API trusts; good tokens come from CONTRACT_TOKEN, from CONTRACT_CLIENT_ID and
+    CONTRACT_CLIENT_SECRET, or from the development issuer. Exits with 0 if everything required has been run and passed,
+    with 1 if something failed, with 3 if something required could not be run.
+    """
+    try:
+        from api.contract_tests.command import test
+    except ImportError as error:
+        raise click.ClickException(f"{error}. Contract tests need the extra 'contract': `make .venv/test`") from error
+
+    sys.exit(test(_settings(development=True, spec=spec), url, **options))
 
 
 def _get(url: str) -> Any:

@@ -4,7 +4,6 @@ Sources: RFC 8725; RFC 6750; RFC 7515, section 10; the advisories of Authlib, jo
 A case makes one request. Its outcome is `ok`, a problem's code, or the name of the `Refusal` behind `invalid_token`.
 """
 
-import hmac
 import json
 import time
 from collections.abc import Callable
@@ -14,7 +13,8 @@ from typing import Any
 
 from joserfc.jwk import ECKey, OctKey, OKPKey
 
-from tests.tenant import ABSENT, AUDIENCE, Tenant, b64, encode, rsa_key, sign
+from api.contract_tests.forging import b64, mac, segment, sign
+from tests.tenant import ABSENT, AUDIENCE, Tenant, rsa_key
 
 NOW = int(time.time())
 FOREIGN = rsa_key("current")
@@ -92,9 +92,7 @@ def confused(name: str, outcome: str, secret: Callable[[Tenant], bytes], alg: st
     """A MAC whose secret is something public, which a verifier that trusts `alg` would take for a signature."""
 
     def make(tenant: Tenant) -> Request:
-        signing_input = f"{encode({'alg': alg, 'typ': 'JWT', 'kid': 'current'})}.{encode(tenant.claims())}"
-        mac = hmac.digest(secret(tenant), signing_input.encode(), f"sha{alg[2:]}")
-        return bearer(f"{signing_input}.{b64(mac)}")
+        return bearer(mac({"alg": alg, "typ": "JWT", "kid": "current"}, tenant.claims(), secret(tenant)))
 
     return Case(f"confusion: {name}", outcome, make)
 
@@ -104,7 +102,7 @@ def fabricated(name: str, outcome: str, alg: str, signature: bytes) -> Case:
 
     def make(tenant: Tenant) -> Request:
         members = {"alg": alg, "typ": "JWT", "kid": "current"}
-        return bearer(f"{encode(members)}.{encode(tenant.claims())}.{b64(signature)}")
+        return bearer(f"{segment(members)}.{segment(tenant.claims())}.{b64(signature)}")
 
     return Case(f"fabricated: {name}", outcome, make)
 
@@ -157,7 +155,7 @@ def resealed(good: str, change: Callable[[dict[str, Any]], object]) -> str:
     head, payload, signature = good.split(".")
     members = json.loads(_b64decode(payload))
     change(members)
-    return f"{head}.{encode(members)}.{signature}"
+    return f"{head}.{segment(members)}.{signature}"
 
 
 def _b64decode(text: str) -> bytes:

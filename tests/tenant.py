@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from typing import Any
 
 import httpx
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
-from joserfc.jws import JWSRegistry
+
+from api.contract_tests.forging import sign
 
 METADATA, KEYS = "/.well-known/openid-configuration", "/.well-known/jwks.json"
 AUDIENCE = "https://api.example.com"
@@ -21,22 +21,6 @@ ABSENT = object()
 """In place of a claim's or header member's value: leave it away."""
 
 Answer = tuple[int, dict[str, str], bytes]
-
-
-def b64(data: bytes) -> str:
-    """Base64url without padding."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def encode(part: Mapping[str, Any] | bytes) -> str:
-    """A segment of a JWT, from its members or from any bytes."""
-    return b64(part if isinstance(part, bytes) else json.dumps(part).encode())
-
-
-def sign(header: Mapping[str, Any] | bytes, payload: Mapping[str, Any] | bytes, key: Key, alg: str) -> str:
-    """A compact JWS with any header over any payload, really signed."""
-    signing_input = f"{encode(header)}.{encode(payload)}"
-    return f"{signing_input}.{b64(JWSRegistry.algorithms[alg].sign(signing_input.encode(), key))}"
 
 
 KIND: dict[type[Key], tuple[str, ...]] = {

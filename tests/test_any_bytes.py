@@ -6,8 +6,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.contract_tests.forging import b64, sign
 from tests.serving import raw_request
-from tests.tenant import Tenant, b64, sign
+from tests.tenant import Tenant
 
 # What a header field may hold at all (RFC 9110, section 5.5); the server refuses the rest before the API sees it.
 FIELD = st.binary(max_size=200).map(lambda value: bytes(byte for byte in value if byte >= 0x20 and byte != 0x7F))

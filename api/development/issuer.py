@@ -6,7 +6,7 @@ It gives a token to whoever asks, so it is for loopback addresses only, and prod
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,9 +18,21 @@ from flask import Flask, Request, Response, abort, render_template, request
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from api.development.clients import CLIENTS, OIDC_SCOPES, AuthorizationCode, Client, User, is_local, sample_users
+from api.development.clients import (
+    CLIENTS,
+    MACHINE,
+    OIDC_SCOPES,
+    AuthorizationCode,
+    Client,
+    User,
+    is_local,
+    sample_users,
+)
 from api.development.signing import LIFETIME, SigningKeys
 from security.issuer import is_loopback
+
+SIGNING_ENDPOINT = "signing_endpoint"
+"""The member of its metadata that says where it signs any claims, which no other issuer has."""
 
 
 class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib is not typed
@@ -63,7 +75,13 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
         """Keep nothing: a JWT speaks for itself, and nothing accepts the opaque tokens."""
 
     def issue(
-        self, client: Client, audience: str | None, scope: str, *, user: User | None = None, **claims: Any
+        self,
+        client: Client,
+        audience: str | None,
+        scope: str,
+        *,
+        user: User | None = None,
+        claims: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The token response (RFC 6749, section 5.1), with what of the scope may be granted.
 
@@ -83,7 +101,7 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
             "azp": client.client_id,
             **({"scope": granted} if granted else {}),
             **({} if user else {"gty": "client-credentials"}),
-            **claims,
+            **(claims or {}),
         }
         access_token = self.keys.sign(token) if audience else secrets.token_urlsafe(24)
         response = {"access_token": access_token, "token_type": "Bearer", "expires_in": LIFETIME}
@@ -158,6 +176,7 @@ class _Endpoints:
             "code_challenge_methods_supported": ["S256"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
+            SIGNING_ENDPOINT: f"{url}sign",
         }
 
     def key_set(self) -> dict[str, Any]:
@@ -188,6 +207,11 @@ class _Endpoints:
         response: Response = self._issuer.create_token_response()
         return response
 
+    def sign(self) -> dict[str, Any]:
+        """A token with any claims, for contract tests: expired, for another audience, whatever is asked for."""
+        asked = request.get_json()
+        return self._issuer.issue(MACHINE, asked["audience"], asked["scope"], claims=asked["claims"])
+
     def rotate(self) -> dict[str, Any]:
         return {"kid": self._issuer.keys.rotate(withdraw="withdraw" in request.values)}
 
@@ -203,6 +227,7 @@ def issuer_app(issuer: DevelopmentIssuer) -> Flask:
     app.get("/authorize")(endpoints.login)
     app.post("/authorize")(endpoints.authorize)
     app.post("/oauth/token")(endpoints.token)
+    app.post("/sign")(endpoints.sign)
     app.post("/rotate")(endpoints.rotate)
     app.after_request(_allow_browsers)
     return app

@@ -1,0 +1,121 @@
+"""What must be answered, and whether it was (RFC 6750, section 3; RFC 9110, section 11.6.1; RFC 9457)."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import httpx
+
+
+class Challenge(NamedTuple):
+    """One challenge of `WWW-Authenticate`; the scheme and the names of its parameters in small letters."""
+
+    scheme: str
+    params: dict[str, str]
+
+
+_PIECE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # RFC 9110, section 5.6.2
+_CHALLENGE = re.compile(rf'(?:({_TOKEN})(?:$| +))?(?:({_TOKEN})\s*=\s*("(?:[^"\\]|\\.)*"|{_TOKEN}))?')
+
+
+def challenges(fields: Sequence[str]) -> list[Challenge] | None:
+    """Read the values of all `WWW-Authenticate` fields (RFC 9110, section 11.6.1); `None` when they are malformed."""
+    found: list[Challenge] = []
+    for piece in _PIECE.findall(",".join(fields)):
+        match = _CHALLENGE.fullmatch(piece.strip())
+        if match is None or (match[1] is None and match[2] and not found):
+            return None
+        if match[1]:
+            found.append(Challenge(match[1].lower(), {}))
+        if match[2]:
+            value = match[3]
+            found[-1].params[match[2].lower()] = (
+                re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+            )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What must be answered.
+
+    Args:
+        status: The status; `None` for any that says that the credentials are good.
+        error: The error that a Bearer challenge names; `None` when a challenge has none.
+        code: The problem document's code, where the contract declares one.
+        scopes: The alternatives of what a challenge's `scope` may name.
+    """
+
+    status: int | None
+    error: str | None = None
+    code: str | None = None
+    scopes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.status is None:
+            return "accepted"
+        return f"{self.status} {self.error}" if self.error else f"{self.status}, no error"
+
+
+ACCEPTED = Expected(None)
+MISSING = Expected(401, None, "missing_credentials")
+INVALID_REQUEST = Expected(400, "invalid_request", "invalid_request")
+INVALID_TOKEN = Expected(401, "invalid_token", "invalid_token")
+
+
+def deviations(
+    response: httpx.Response, expected: Expected, *, bearer: bool = True, has_input: bool = False
+) -> Iterator[str]:
+    """How an answer deviates from what is expected, a sentence each.
+
+    Args:
+        response: The answer.
+        expected: What should have been answered.
+        bearer: Whether the operation speaks the scheme Bearer.
+        has_input: Whether it takes input, so that what was made up for it may name something that isn't there.
+    """
+    status = response.status_code
+    if expected.status is None:
+        if status in (401, 403) or status >= 500 or (status >= 400 and not has_input):
+            yield f"a good request is answered with {status}"
+        return
+    if status != expected.status:
+        yield f"the status is {status}, not {expected.status}"
+        return
+    yield from _challenge_deviations(response.headers.get_list("www-authenticate"), expected, bearer=bearer)
+    problem = _problem(response)
+    if problem is not None and problem.get("code") != expected.code:
+        yield f"the problem's code is {problem.get('code')!r}, not {expected.code!r}"
+
+
+def _challenge_deviations(fields: list[str], expected: Expected, *, bearer: bool) -> Iterator[str]:
+    if not fields:
+        yield "there is no challenge (WWW-Authenticate)"
+        return
+    found = challenges(fields)
+    spoken = [challenge.params for challenge in found or () if challenge.scheme == "bearer" or not bearer]
+    said = ", ".join(fields)
+    if not spoken:
+        yield f"the challenge {said!r} is not one for Bearer"
+    elif all(params.get("error") != expected.error for params in spoken):
+        yield f"the challenge {said!r} should have {f'the error {expected.error!r}' if expected.error else 'no error'}"
+    elif expected.scopes and not any(_names(params, expected.scopes) for params in spoken):
+        yield f"the challenge {said!r} should have the scope {expected.scopes[0]!r}"
+
+
+def _names(params: dict[str, str], alternatives: Sequence[str]) -> bool:
+    named = set(params.get("scope", "").split())
+    return any(named == set(scopes.split()) for scopes in alternatives)
+
+
+def _problem(response: httpx.Response) -> dict[str, Any] | None:
+    if response.headers.get("content-type", "").partition(";")[0] != "application/problem+json":
+        return None
+    try:
+        problem = response.json()
+    except json.JSONDecodeError:
+        return None
+    return problem if isinstance(problem, dict) else None

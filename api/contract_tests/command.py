@@ -1,0 +1,112 @@
+"""`python -m api contract`: a run, its progress and its report."""
+
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+
+from api.contract import Contract, ContractError
+from api.contract_tests.defects import Trust
+from api.contract_tests.matrix import rows
+from api.contract_tests.report import print_report, write_json, write_junit
+from api.contract_tests.results import NotRun, Result, Verdict, exit_code
+from api.contract_tests.running import Options, run, served_here, trust
+from api.development.clients import is_local
+from api.loading import read_contract
+from api.settings import Settings, development_issuer_url, environ
+
+
+def test(
+    settings: Settings,
+    url: str | None,
+    *,
+    needed: Collection[str],
+    read_only: bool,
+    keep: Path | None,
+    wait: float,
+    examples: int,
+    seed: int,
+    junit: Path | None,
+    json_file: Path | None,
+) -> int:
+    """Test the API at a URL, or one served here; returns the exit code.
+
+    Raises:
+        click.ClickException: It can't be tested; the message says what to do.
+    """
+    console, errors = Console(), Console(stderr=True)
+    try:
+        contract = read_contract(settings.specification)
+        _check_names(needed, contract)
+        with _server(settings, url) as (at, served), errors.status("") as status:
+            options = Options(
+                needed=needed,
+                kept=_kept(keep),
+                wait=wait,
+                examples=examples,
+                seed=seed,
+                read_only=read_only,
+                progress=status.update,
+            )
+            trusted, signs = trust(served, environ(), options)
+            results = list(_told(errors, run(contract, at, trusted, options, signs=signs)))
+            if keep and not signs:
+                _keep(keep, trusted, options.kept)
+    except ContractError as error:
+        raise click.ClickException(str(error)) from error
+    print_report(console, results)
+    if junit:
+        write_junit(junit, results)
+    if json_file:
+        write_json(json_file, at, results)
+    return exit_code(results)
+
+
+def _check_names(needed: Collection[str], contract: Contract) -> None:
+    known = dict.fromkeys(row.defect.name for row in rows(contract) if row.defect.by_issuer)
+    if unknown := [name for name in needed if name not in known]:
+        raise click.UsageError(f"--require: no row is called {unknown[0]!r}. There are {', '.join(map(repr, known))}.")
+
+
+@contextlib.contextmanager
+def _server(settings: Settings, url: str | None) -> Iterator[tuple[str, Settings]]:
+    """The server's URL, and the settings with the issuer that it trusts."""
+    if url is None:
+        with served_here(settings) as served:
+            yield served
+        return
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise click.UsageError(f"--url: {url!r} is no URL like https://api.example.com")
+    if settings.development_issuer:
+        if not is_local(url):
+            raise click.UsageError(
+                "AUTH0_DOMAIN is not set. Set it, and AUTH0_AUDIENCE, to what the API at --url trusts."
+            )
+        issuer = development_issuer_url(parts.hostname, (parts.port or 80) + 1)
+        settings = replace(settings, issuers=(issuer,))
+    yield url, settings
+
+
+def _told(console: Console, results: Iterator[Result]) -> Iterator[Result]:
+    """Print what deviates as soon as it is known."""
+    for result in results:
+        if result.verdict is Verdict.FAILED:
+            console.print(f"{result.operation}: {result.check}: {result.details[0]}", style="red", markup=False)
+        yield result
+
+
+def _kept(path: Path | None) -> Sequence[str]:
+    return path.read_text(encoding="ascii").split() if path and path.exists() else ()
+
+
+def _keep(path: Path, trusted: Trust, kept: Sequence[str]) -> None:
+    """Keep a good token for a later run, unless one is kept whose key is still published."""
+    with contextlib.suppress(NotRun):
+        if not any(map(trusted.has_signed, kept)):
+            path.touch(mode=0o600)
+            path.write_text(trusted.source.token(()) + "\n", encoding="ascii")

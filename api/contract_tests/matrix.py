@@ -1,0 +1,146 @@
+"""The authorization matrix: every operation of a contract, with every defect that credentials can have."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import httpx
+from schemathesis.core.failures import FailureGroup
+
+from api.contract import Contract
+from api.contract_tests.answers import ACCEPTED, MISSING, Expected, deviations
+from api.contract_tests.conformance import sentence
+from api.contract_tests.defects import DEFECTS, GOOD, NONE, Credentials, Defect, Material, Trust, field
+from api.contract_tests.operations import Request, Requirements, requirements
+from api.contract_tests.results import NotRun, Result, Verdict
+from api.contract_tests.sources import read_token
+from security.claims import granted_scopes
+
+_PROBE = "contract:probe"
+"""A scope that no API asks for, which no refusal may echo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One operation with one defect.
+
+    Args:
+        operation: Its method and path.
+        defect: What is wrong with the credentials.
+        scopes: What the token grants.
+        bearer: Whether the operation takes bearer tokens.
+    """
+
+    operation: str
+    defect: Defect
+    scopes: tuple[str, ...]
+    bearer: bool = True
+
+
+def rows(contract: Contract) -> Iterator[Row]:
+    """The matrix of a contract."""
+    for operation, required in requirements(contract).items():
+        if not required.bearer:
+            yield Row(operation, _for(NONE, required), (), bearer=False)
+            continue
+        scopes = tuple(sorted(required.alternatives[0])) if required.alternatives else ()
+        for defect in DEFECTS:
+            yield Row(operation, _for(defect, required), scopes)
+        for alternative in required.alternatives[1:]:
+            yield Row(operation, GOOD, tuple(sorted(alternative)))
+        yield from _scope_rows(operation, required)
+
+
+def _for(defect: Defect, required: Requirements) -> Defect:
+    """The defect, with what an operation must answer to it."""
+    if required.optional and defect.expected == MISSING:
+        return replace(defect, expected=ACCEPTED)
+    if required.bearer and not required.alternatives and defect.expected == ACCEPTED:
+        return replace(defect, make=partial(_more_needed, others=required.others))
+    return defect
+
+
+def _more_needed(_: Material, others: Sequence[str]) -> Credentials:
+    raise NotRun(f"it needs credentials for {', '.join(others)} as well, which can't be given")
+
+
+def _scope_rows(operation: str, required: Requirements) -> Iterator[Row]:
+    """A row for each scope without which a token meets no alternative."""
+    named = tuple(" ".join(sorted(alternative)) for alternative in required.alternatives)
+    expected = Expected(403, "insufficient_scope", "insufficient_scope", tuple(filter(None, named)))
+    for alternative in required.alternatives:
+        for scope in sorted(alternative):
+            rest = alternative - {scope}
+            if not any(rest >= other for other in required.alternatives):
+                lacking = partial(_lacking, alternatives=required.alternatives)
+                yield Row(operation, Defect(f"without {scope}", expected, lacking, by_issuer=True), tuple(sorted(rest)))
+
+
+def _lacking(material: Material, alternatives: Sequence[frozenset[str]]) -> Credentials:
+    try:
+        token = material.signed(scope=" ".join([*material.scopes, _PROBE]))
+    except NotRun:
+        token = material.good
+    granted = granted_scopes(read_token(token).claims, "scope", "scp", "permissions")
+    if any(granted >= alternative for alternative in alternatives):
+        raise NotRun(f"the issuer grants {' '.join(sorted(granted))}, whatever is asked for")
+    return field(f"Bearer {token}")
+
+
+class Matrix:
+    """Runs the rows of a matrix against a server.
+
+    Args:
+        trust: What the server trusts.
+        requests: A good request for each operation.
+        client: What sends them.
+        needed: The names of defects that a complete run has; `None` for all.
+    """
+
+    def __init__(
+        self, trust: Trust, requests: Mapping[str, Request], client: httpx.Client, needed: Collection[str] | None
+    ) -> None:
+        self._trust = trust
+        self._requests = requests
+        self._client = client
+        self._needed = needed
+        self._materials: dict[tuple[str, ...], Material] = {}
+
+    def run(self, row: Row) -> Result:
+        """Send one row's request and hold the answer against what is expected."""
+        material = self._materials.setdefault(row.scopes, Material(self._trust, row.scopes))
+        try:
+            found = tuple(self._deviations(row, row.defect.make(material)))
+        except NotRun as reason:
+            return self._result(row, Verdict.NOT_RUN, str(reason))
+        return self._result(row, Verdict.FAILED if found else Verdict.PASSED, *found)
+
+    def _deviations(self, row: Row, credentials: Credentials) -> Iterator[str]:
+        request = self._requests[row.operation]
+        try:
+            response = self._send(request, credentials)
+        except httpx.HTTPError as error:
+            yield f"there is no answer: {type(error).__name__}: {error}"
+            return
+        yield from deviations(response, row.defect.expected, bearer=row.bearer, has_input=request.has_input)
+        try:
+            request.operation.validate_response(response)
+        except FailureGroup as group:
+            yield from (f"the answer isn't as declared: {sentence(failure)}" for failure in group.exceptions)
+        said = response.text + str(response.headers)
+        if _PROBE in said:
+            yield "the answer echoes the token's own scopes"
+        if any(secret in said for secret in credentials.secrets):
+            yield "the answer repeats the credentials"
+
+    def _send(self, request: Request, credentials: Credentials) -> httpx.Response:
+        url = httpx.URL(request.url)
+        if credentials.query is not None:
+            url = url.copy_add_param("access_token", credentials.query)
+        headers = [*request.headers, *(("Authorization", value) for value in credentials.fields)]
+        return self._client.request(request.method, url, headers=headers, content=request.body)
+
+    def _result(self, row: Row, verdict: Verdict, *details: str) -> Result:
+        defect = row.defect
+        required = self._needed is None or not defect.by_issuer or defect.name in self._needed
+        return Result("authorization", row.operation, defect.name, str(defect.expected), verdict, details, required)

@@ -1,0 +1,147 @@
+"""The contract's operations as the tests see them: what each requires, and a request to it that is good."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import hypothesis
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase
+from schemathesis.core.result import Err
+from schemathesis.specs.openapi.schemas import OpenApiSchema
+
+from api.contract import Contract, ContractError, base_path, operations
+
+_BEARER = ("oauth2", "openIdConnect", "bearer")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What an operation requires of credentials.
+
+    Args:
+        alternatives: The scopes of each alternative that one bearer token alone meets.
+        others: The schemes that other alternatives need as well or instead.
+        optional: Whether no credentials will do.
+        bearer: Whether any alternative takes a bearer token.
+    """
+
+    alternatives: tuple[frozenset[str], ...]
+    others: tuple[str, ...]
+    optional: bool
+    bearer: bool
+
+
+def requirements(contract: Contract) -> dict[str, Requirements]:
+    """What each operation requires, by its method and path."""
+    schemes = contract.get("components", {}).get("securitySchemes", {})
+    bearer = {name for name, scheme in schemes.items() if _kind(scheme) in _BEARER}
+    return {
+        f"{method} {path}": Requirements(
+            alternatives=tuple(
+                frozenset(scope for scopes in alternative.values() for scope in scopes)
+                for alternative in security
+                if alternative and bearer.issuperset(alternative)
+            ),
+            others=tuple(dict.fromkeys(name for alternative in security for name in alternative if name not in bearer)),
+            optional=not security or {} in security,
+            bearer=any(not bearer.isdisjoint(alternative) for alternative in security),
+        )
+        for method, path, _, security in operations(contract)
+    }
+
+
+def load(contract: Contract, url: str, *, token: str | None = None, examples: int = 50, seed: int = 0) -> OpenApiSchema:
+    """The contract as Schemathesis takes it.
+
+    Args:
+        contract: The contract.
+        url: Where it is served, without the path of its first server.
+        token: What its requests present.
+        examples: How many it tries at most for each operation.
+        seed: What they are made from.
+    """
+    settings = {
+        "base-url": url.rstrip("/") + base_path(contract),
+        "seed": seed,
+        "generation": {"deterministic": True, "database": "none", "max-examples": examples},
+        "cache": {"enabled": False},
+        **({"headers": {"Authorization": f"Bearer {token}"}} if token else {}),
+    }
+    return schemathesis.openapi.from_dict(_bearer_view(contract), config=schemathesis.Config.from_dict(settings))
+
+
+def _bearer_view(contract: Contract) -> Contract:
+    """The contract with its OAuth2 schemes as plain bearer schemes, whose enforcement Schemathesis does check."""
+    view = copy.deepcopy(contract)
+    schemes = view.get("components", {}).get("securitySchemes", {})
+    changed = {name for name, scheme in schemes.items() if _kind(scheme) in ("oauth2", "openIdConnect")}
+    for name in changed:
+        schemes[name] = {"type": "http", "scheme": "bearer"}
+    for holder in (view, *(operation for _, _, operation, _ in operations(view))):
+        for alternative in holder.get("security", ()):
+            alternative.update((name, []) for name in changed.intersection(alternative))
+    return view
+
+
+def _kind(scheme: Mapping[str, Any]) -> str:
+    return str(scheme["scheme"] if scheme["type"] == "http" else scheme["type"]).replace("Bearer", "bearer")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A good request to an operation, but for its credentials.
+
+    Args:
+        operation: The operation, which also holds answers against the contract.
+        method: The HTTP method.
+        url: The URL, with its query.
+        headers: The header fields that the contract asks for.
+        body: The body.
+        has_input: Whether something had to be made up for it.
+    """
+
+    operation: Any
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: str | bytes | None
+    has_input: bool
+
+
+def good_requests(schema: OpenApiSchema) -> Iterator[tuple[str, Request]]:
+    """One request for each operation, by its method and path; from its examples where there are any."""
+    for result in schema.get_all_operations():
+        if isinstance(result, Err):
+            raise ContractError(f"Schemathesis can't read an operation: {result.err()}")
+        operation = result.ok()
+        yield operation.label, _good_request(operation)
+
+
+def _good_request(operation: Any) -> Request:
+    has_input = bool(next(operation.iter_parameters(), None) or operation.body)
+    strategies = [*operation.get_strategies_from_examples(), operation.as_strategy()] if has_input else []
+    case = _simplest(strategies[0]) if strategies else operation.Case()
+    parts = case.as_transport_kwargs()
+    prepared = requests.Request(**{name: parts[name] for name in _PARTS if name in parts}).prepare()
+    headers = [(name, _text(value)) for name, value in prepared.headers.items() if name.lower() not in _SET_BY_CLIENT]
+    body: Any = prepared.body  # text or bytes, as files are read already
+    return Request(operation, str(prepared.method), str(prepared.url), tuple(headers), body, has_input)
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
+
+
+_SET_BY_CLIENT = ("authorization", "content-length", "user-agent", "connection", "x-schemathesis-testcaseid")
+_PARTS = ("method", "url", "headers", "params", "cookies", "json", "data", "files")
+
+
+def _simplest(strategy: Any) -> Any:
+    """The first case that hypothesis comes up with, which is the simplest."""
+    settings = hypothesis.settings(
+        database=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
+    return hypothesis.find(strategy, lambda _: True, settings=settings)
