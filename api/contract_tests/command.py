@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
+from rich.status import Status
 
 from api.contract import Contract, ContractError
 from api.contract_tests.defects import Trust
 from api.contract_tests.matrix import rows
 from api.contract_tests.report import print_report, write_json, write_junit
-from api.contract_tests.results import NotRun, Result, Verdict, exit_code
+from api.contract_tests.results import NotRun, Progress, exit_code
 from api.contract_tests.running import Options, run, served_here, trust
 from api.development.clients import is_local
 from api.loading import read_contract
@@ -50,10 +51,10 @@ def test(
                 examples=examples,
                 seed=seed,
                 read_only=read_only,
-                progress=status.update,
+                progress=_progress(errors, status),
             )
             trusted, signs = trust(served, environ(), options)
-            results = list(_told(errors, run(contract, at, trusted, options, signs=signs)))
+            results = list(run(contract, at, trusted, options, signs=signs))
             if keep and not signs:
                 _keep(keep, trusted, options.kept)
     except ContractError as error:
@@ -92,12 +93,18 @@ def _server(settings: Settings, url: str | None) -> Iterator[tuple[str, Settings
     yield url, settings
 
 
-def _told(console: Console, results: Iterator[Result]) -> Iterator[Result]:
-    """Print what deviates as soon as it is known."""
-    for result in results:
-        if result.verdict is Verdict.FAILED:
-            console.print(f"{result.operation}: {result.check}: {result.details[0]}", style="red", markup=False)
-        yield result
+def _progress(console: Console, status: Status) -> Progress:
+    """Shows what is being tested: in a line that changes on a terminal, elsewhere in a line for each operation."""
+    last = ""
+
+    def tell(operation: str, what: str) -> None:
+        nonlocal last
+        status.update(f"{operation}: {what}")
+        if operation != last and not console.is_terminal:
+            console.print(f"testing {operation}", soft_wrap=True, markup=False, highlight=False)
+        last = operation
+
+    return tell
 
 
 def _kept(path: Path | None) -> Sequence[str]:

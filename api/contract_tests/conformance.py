@@ -1,7 +1,7 @@
 """Conformance to the contract, tested by Schemathesis with all of its checks."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 
 from schemathesis import engine
@@ -9,14 +9,12 @@ from schemathesis.core.failures import Failure
 from schemathesis.engine import events
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from api.contract_tests.results import Result, Verdict
+from api.contract_tests.results import Progress, Result, Verdict
 
 PART = "conformance"
 
 
-def check_conformance(
-    schema: OpenApiSchema, operations: Iterable[str], progress: Callable[[str], None]
-) -> Iterator[Result]:
+def check_conformance(schema: OpenApiSchema, operations: Iterable[str], progress: Progress) -> Iterator[Result]:
     """Test every operation, in all phases; yields a result for each operation and check.
 
     Args:
@@ -29,11 +27,11 @@ def check_conformance(
     tested = schema.include(lambda context: context.operation.label in chosen)
     for event in engine.from_schema(tested).execute():
         if isinstance(event, events.ScenarioStarted):
-            progress(f"{event.label} ({event.phase.value})")
+            progress(str(event.label), event.phase.value)
         for operation, check, failure in _findings(event):
             failures[operation, check].update([failure] if failure else [])
     for (operation, check), found in failures.items():
-        yield Result(PART, operation, check, "conforms", Verdict.FAILED if found else Verdict.PASSED, tuple(found))
+        yield conforming(operation, check, found)
     for operation in sorted(chosen - {operation for operation, _ in failures}):
         yield not_tested(operation, "Schemathesis made no request for it")
 
@@ -48,6 +46,12 @@ def _findings(event: events.EngineEvent) -> Iterator[tuple[str, str, str | None]
             yield label, "requests", f"{type(error).__name__}: {error}".splitlines()[0]
         case events.FatalError(exception=error):
             raise error
+
+
+def conforming(operation: str, check: str, failures: Collection[str]) -> Result:
+    """Whether an operation conforms in one respect."""
+    verdict = Verdict.FAILED if failures else Verdict.PASSED
+    return Result(PART, operation, check, "conforms", verdict, tuple(sorted(failures)))
 
 
 def not_tested(operation: str, reason: str, *, required: bool = True) -> Result:

@@ -5,11 +5,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import hypothesis
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase
+from hypothesis.strategies import SearchStrategy
+from schemathesis import Case
+from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.core.result import Err
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from api.contract import Contract, ContractError, base_path, operations
@@ -95,7 +105,7 @@ class Request:
     """A good request to an operation, but for its credentials.
 
     Args:
-        operation: The operation, which also holds answers against the contract.
+        case: What Schemathesis holds answers against.
         method: The HTTP method.
         url: The URL, with its query.
         headers: The header fields that the contract asks for.
@@ -103,12 +113,27 @@ class Request:
         has_input: Whether something had to be made up for it.
     """
 
-    operation: Any
+    case: Case[Any]
     method: str
     url: str
     headers: tuple[tuple[str, str], ...]
     body: str | bytes | None
     has_input: bool
+
+    def undeclared(self, response: httpx.Response) -> Iterator[Failure]:
+        """How an answer differs from those that the contract declares: in status, media type, header fields, schema."""
+        try:
+            self.case.validate_response(response, checks=_AS_DECLARED)
+        except FailureGroup as group:
+            yield from group.exceptions
+
+
+_AS_DECLARED = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
 
 
 def good_requests(schema: OpenApiSchema) -> Iterator[tuple[str, Request]]:
@@ -128,7 +153,7 @@ def _good_request(operation: Any) -> Request:
     prepared = requests.Request(**{name: parts[name] for name in _PARTS if name in parts}).prepare()
     headers = [(name, _text(value)) for name, value in prepared.headers.items() if name.lower() not in _SET_BY_CLIENT]
     body: Any = prepared.body  # text or bytes, as files are read already
-    return Request(operation, str(prepared.method), str(prepared.url), tuple(headers), body, has_input)
+    return Request(case, str(prepared.method), str(prepared.url), tuple(headers), body, has_input)
 
 
 def _text(value: str | bytes) -> str:
@@ -139,7 +164,7 @@ _SET_BY_CLIENT = ("authorization", "content-length", "user-agent", "connection",
 _PARTS = ("method", "url", "headers", "params", "cookies", "json", "data", "files")
 
 
-def _simplest(strategy: Any) -> Any:
+def _simplest(strategy: SearchStrategy[Case[Any]]) -> Case[Any]:
     """The first case that hypothesis comes up with, which is the simplest."""
     settings = hypothesis.settings(
         database=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)

@@ -61,7 +61,7 @@ def _print_details(console: Console, title: str, results: Sequence[Result]) -> N
         for detail in details:
             console.print(f"  {detail}", soft_wrap=True, markup=False, highlight=False)
         for operation, checks in operations.items():
-            line = f"{operation}: {', '.join(checks)}{'' if required else '; not required'}"
+            line = f"{operation}: {'; '.join(checks)}{'' if required else '; not required'}"
             console.print(f"    {line}", soft_wrap=True, markup=False, highlight=False, style="dim")
 
 

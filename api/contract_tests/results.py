@@ -1,8 +1,11 @@
 """What a check has found."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+Progress = Callable[[str, str], None]
+"""Is told which operation is being tested, and what of it."""
 
 
 class Verdict(StrEnum):

@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import httpx
@@ -14,7 +14,7 @@ from api.contract_tests.conformance import check_conformance, not_tested
 from api.contract_tests.defects import EXPIRED, Material, Trust
 from api.contract_tests.matrix import Matrix, rows
 from api.contract_tests.operations import good_requests, load, requirements
-from api.contract_tests.results import NotRun, Result
+from api.contract_tests.results import NotRun, Progress, Result
 from api.contract_tests.sources import DevelopmentTokens, FirstOf, environment_sources
 from api.development.clients import is_local
 from api.development.issuer import SIGNING_ENDPOINT, DevelopmentIssuer, serve_in_background
@@ -45,7 +45,7 @@ class Options:
     examples: int = 50
     seed: int = 0
     read_only: bool = False
-    progress: Callable[[str], None] = field(default=lambda _: None)
+    progress: Progress = field(default=lambda *_: None)
 
 
 @contextlib.contextmanager
@@ -74,7 +74,7 @@ def trust(settings: Settings, environ: Mapping[str, str], options: Options) -> t
     try:
         metadata, endpoints = issuer.metadata(), issuer.endpoints()
     except IssuerError as error:
-        options.progress(str(error))
+        options.progress(issuer.url, str(error))
         metadata, endpoints = {}, issuer.usual_endpoints()
     sources = environment_sources(
         environ, token_endpoint=endpoints.token, audience=settings.audience, kept=options.kept, wait=options.wait
@@ -120,8 +120,9 @@ def run(contract: Contract, url: str, trusted: Trust, options: Options, *, signs
         matrix = Matrix(trusted, requests, client, needed=None if signs else options.needed)
         # Last, because it may have to be waited for.
         for row in sorted(rows(contract), key=lambda row: row.defect is EXPIRED):
-            options.progress(f"{row.operation} ({row.defect.name})")
+            options.progress(row.operation, row.defect.name)
             yield matrix.run(row)
+        yield from matrix.forms()
 
 
 _TIMEOUT = 10  # seconds
