@@ -69,14 +69,19 @@ def load(contract: Contract, url: str, *, token: str | None = None, examples: in
     Args:
         contract: The contract.
         url: Where it is served, without the path of its first server.
-        token: What its requests present.
+        token: What its requests present, but for those that show that credentials matter; without one, none has any.
         examples: How many it tries at most for each operation.
         seed: What they are made from.
     """
     settings = {
         "base-url": url.rstrip("/") + base_path(contract),
         "seed": seed,
-        "generation": {"deterministic": True, "database": "none", "max-examples": examples},
+        "generation": {
+            "deterministic": True,
+            "database": "none",
+            "max-examples": examples,
+            "with-security-parameters": token is not None,
+        },
         "cache": {"enabled": False},
         **({"headers": {"Authorization": f"Bearer {token}"}} if token else {}),
     }
@@ -97,7 +102,7 @@ def _bearer_view(contract: Contract) -> Contract:
 
 
 def _kind(scheme: Mapping[str, Any]) -> str:
-    return str(scheme["scheme"] if scheme["type"] == "http" else scheme["type"]).replace("Bearer", "bearer")
+    return str(scheme["scheme"]).lower() if scheme["type"] == "http" else str(scheme["type"])
 
 
 @dataclass(frozen=True)
@@ -136,17 +141,19 @@ _AS_DECLARED = [
 ]
 
 
-def good_requests(schema: OpenApiSchema) -> Iterator[tuple[str, Request]]:
+def good_requests(contract: Contract, schema: OpenApiSchema) -> Iterator[tuple[str, Request]]:
     """One request for each operation, by its method and path; from its examples where there are any."""
     for result in schema.get_all_operations():
         if isinstance(result, Err):
             raise ContractError(f"Schemathesis can't read an operation: {result.err()}")
         operation = result.ok()
-        yield operation.label, _good_request(operation)
+        item = contract["paths"][operation.path]
+        declared = (item, item[operation.method])
+        has_input = any(part.get("parameters") or part.get("requestBody") for part in declared)
+        yield operation.label, _good_request(operation, has_input=has_input)
 
 
-def _good_request(operation: Any) -> Request:
-    has_input = bool(next(operation.iter_parameters(), None) or operation.body)
+def _good_request(operation: Any, *, has_input: bool) -> Request:
     strategies = [*operation.get_strategies_from_examples(), operation.as_strategy()] if has_input else []
     case = _simplest(strategies[0]) if strategies else operation.Case()
     parts = case.as_transport_kwargs()

@@ -112,11 +112,11 @@ def run(contract: Contract, url: str, trusted: Trust, options: Options, *, signs
     except NotRun as reason:
         token, untestable = None, f"there is no token that grants all scopes: {reason}"
     schema = load(contract, url, token=token, examples=options.examples, seed=options.seed)
-    requests = dict(good_requests(schema))
     testable = [operation for operation, each in required.items() if token or each.optional]
     yield from check_conformance(schema, testable, options.progress)
     yield from (not_tested(operation, untestable) for operation in required if operation not in testable)
     with httpx.Client(trust_env=not is_local(url), timeout=_TIMEOUT) as client:
+        requests = dict(good_requests(contract, load(contract, url)))
         matrix = Matrix(trusted, requests, client, needed=None if signs else options.needed)
         # Last, because it may have to be waited for.
         for row in sorted(rows(contract), key=lambda row: row.defect is EXPIRED):
