@@ -21,7 +21,7 @@ class TenantTokens:
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
 
-    def token(self, scopes: Collection[str], **changes: Any) -> str:
+    def token(self, scopes: Collection[str], *, without: Collection[str] = (), **changes: Any) -> str:
         return self._tenant.token(**{"scope": " ".join(sorted(scopes)), "gty": "client-credentials", **changes})
 
 

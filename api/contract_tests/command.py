@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 from api.contract import Contract, ContractError
@@ -94,15 +95,15 @@ def _server(settings: Settings, url: str | None) -> Iterator[tuple[str, Settings
 
 
 def _progress(console: Console, status: Status) -> Progress:
-    """Shows what is being tested: in a line that changes on a terminal, elsewhere in a line for each operation."""
+    """Shows what is being tested: in a line that changes on a terminal, elsewhere in a line each."""
     last = ""
 
-    def tell(operation: str, what: str) -> None:
+    def tell(what: str) -> None:
         nonlocal last
-        status.update(f"{operation}: {what}")
-        if operation != last and not console.is_terminal:
-            console.print(f"testing {operation}", soft_wrap=True, markup=False, highlight=False)
-        last = operation
+        status.update(escape(what))
+        if what != last and not console.is_terminal:
+            console.print(what, soft_wrap=True, markup=False, highlight=False)
+        last = what
 
     return tell
 

@@ -27,7 +27,7 @@ def check_conformance(schema: OpenApiSchema, operations: Iterable[str], progress
     tested = schema.include(lambda context: context.operation.label in chosen)
     for event in engine.from_schema(tested).execute():
         if isinstance(event, events.ScenarioStarted):
-            progress(str(event.label), event.phase.value)
+            progress(f"{PART}, {event.phase.value}: {event.label}")
         for operation, check, failure in _findings(event):
             failures[operation, check].update([failure] if failure else [])
     for (operation, check), found in failures.items():

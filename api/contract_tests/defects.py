@@ -7,7 +7,7 @@ an issuer can sign come from a `TokenSource`.
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -78,13 +78,17 @@ class Material:
         self.trust = trust
         self.scopes = scopes
 
-    def signed(self, **changes: Any) -> str:
+    def signed(self, *, without: Collection[str] = (), **changes: Any) -> str:
         """A token that the issuer has signed, good but for the changed claims.
+
+        Args:
+            without: Scopes that it must not grant.
+            changes: Claims in place of good ones.
 
         Raises:
             NotRun: There is none to be had.
         """
-        token = self.trust.source.token(self.scopes, **changes)
+        token = self.trust.source.token(self.scopes, without=without, **changes)
         if not self.trust.has_signed(token):
             raise NotRun("the issuer doesn't publish the key that signed the token any more")
         return token

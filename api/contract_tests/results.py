@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-Progress = Callable[[str, str], None]
-"""Is told which operation is being tested, and what of it."""
+Progress = Callable[[str], None]
+"""Is told what is being tested."""
 
 
 class Verdict(StrEnum):

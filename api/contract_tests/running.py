@@ -45,7 +45,7 @@ class Options:
     examples: int = 50
     seed: int = 0
     read_only: bool = False
-    progress: Progress = field(default=lambda *_: None)
+    progress: Progress = field(default=lambda _: None)
 
 
 @contextlib.contextmanager
@@ -74,7 +74,7 @@ def trust(settings: Settings, environ: Mapping[str, str], options: Options) -> t
     try:
         metadata, endpoints = issuer.metadata(), issuer.endpoints()
     except IssuerError as error:
-        options.progress(issuer.url, str(error))
+        options.progress(str(error))
         metadata, endpoints = {}, issuer.usual_endpoints()
     sources = environment_sources(
         environ, token_endpoint=endpoints.token, audience=settings.audience, kept=options.kept, wait=options.wait
@@ -120,7 +120,7 @@ def run(contract: Contract, url: str, trusted: Trust, options: Options, *, signs
         matrix = Matrix(trusted, requests, client, needed=None if signs else options.needed)
         # Last, because it may have to be waited for.
         for row in sorted(rows(contract), key=lambda row: row.defect is EXPIRED):
-            options.progress(row.operation, row.defect.name)
+            options.progress(f"authorization: {row.operation}")
             yield matrix.run(row)
         yield from matrix.forms()
 

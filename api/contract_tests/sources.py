@@ -1,7 +1,7 @@
 """Where access tokens come from: the environment, an issuer by client credentials, or the development issuer."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,11 +20,12 @@ MARGIN = 120
 class TokenSource(Protocol):
     """Gives access tokens that the issuer has signed."""
 
-    def token(self, scopes: Collection[str], **changes: Any) -> str:
+    def token(self, scopes: Collection[str], *, without: Collection[str] = (), **changes: Any) -> str:
         """A good token.
 
         Args:
             scopes: What it must grant.
+            without: What it must not grant.
             changes: Claims that it must have in place of good ones.
 
         Raises:
@@ -40,21 +41,24 @@ class GivenTokens:
         good: A good token, if there is one.
         kept: Tokens that were good once.
         wait: Seconds that may be spent on waiting for one to expire.
+        clock: The time in seconds since the epoch; for tests.
+        sleep: Waits for so many seconds; for tests.
     """
 
     good: str | None
     kept: Sequence[str] = ()
     wait: float = 0
+    clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
 
-    def token(self, scopes: Collection[str], **changes: Any) -> str:
+    def token(self, scopes: Collection[str], *, without: Collection[str] = (), **changes: Any) -> str:
         if changes.keys() == {"exp"}:
             return self._expired()
         if changes:
             raise NotRun(f"only the issuer can sign another {', '.join(changes)}")
         if self.good is None:
             raise NotRun("no token: set CONTRACT_TOKEN, or CONTRACT_CLIENT_ID and CONTRACT_CLIENT_SECRET")
-        if missing := set(scopes) - granted_scopes(read_token(self.good).claims, "scope", "scp", "permissions"):
-            raise NotRun(f"CONTRACT_TOKEN doesn't grant {' '.join(sorted(missing))}")
+        check_scopes(self.good, scopes, without, "CONTRACT_TOKEN")
         return self.good
 
     def _expired(self) -> str:
@@ -62,10 +66,10 @@ class GivenTokens:
         if not tokens:
             raise NotRun("no expired token: set CONTRACT_EXPIRED_TOKEN, or keep one with --keep for a later run")
         token = min(tokens, key=_expiry)
-        left = _expiry(token) + MARGIN - time.time()
+        left = _expiry(token) + MARGIN - self.clock()
         if left > max(0, self.wait):
             raise NotRun(f"no token has expired yet: one will have in {left:.0f} seconds, for which --wait would wait")
-        time.sleep(max(0, left))
+        self.sleep(max(0, left))
         return token
 
 
@@ -87,7 +91,7 @@ class ClientCredentials:
     audience: str
     other_audience: str | None = None
 
-    def token(self, scopes: Collection[str], **changes: Any) -> str:
+    def token(self, scopes: Collection[str], *, without: Collection[str] = (), **changes: Any) -> str:
         if changes.keys() - {"aud"}:
             raise NotRun(f"client credentials don't give a token with another {', '.join(changes)}")
         if changes and not self.other_audience:
@@ -100,9 +104,8 @@ class ClientCredentials:
             **({"scope": " ".join(sorted(scopes))} if scopes else {}),
         }
         answer = _post(self.token_endpoint, data=asked)
-        granted = granted_scopes(read_token(answer).claims, "scope", "scp", "permissions")
-        if not changes and not granted.issuperset(scopes):
-            raise NotRun(f"the issuer doesn't grant {' '.join(sorted(set(scopes) - granted))} to this client")
+        if not changes:
+            check_scopes(answer, scopes, without, f"the client {self.client_id}")
         return answer
 
 
@@ -118,7 +121,7 @@ class DevelopmentTokens:
     signing_endpoint: str
     audience: str
 
-    def token(self, scopes: Collection[str], **changes: Any) -> str:
+    def token(self, scopes: Collection[str], *, without: Collection[str] = (), **changes: Any) -> str:
         claims = {"scope": " ".join(sorted(scopes)), **changes}
         return _post(self.signing_endpoint, json={"audience": self.audience, "scope": "", "claims": claims})
 
@@ -129,11 +132,11 @@ class FirstOf:
 
     sources: Sequence[TokenSource]
 
-    def token(self, scopes: Collection[str], **changes: Any) -> str:
+    def token(self, scopes: Collection[str], *, without: Collection[str] = (), **changes: Any) -> str:
         reasons = []
         for source in self.sources:
             try:
-                return source.token(scopes, **changes)
+                return source.token(scopes, without=without, **changes)
             except NotRun as reason:
                 reasons.append(str(reason))
         raise NotRun("; ".join(reasons))
@@ -145,8 +148,8 @@ def environment_sources(
     """The sources that the environment names.
 
     Args:
-        environ: `CONTRACT_TOKEN` and `CONTRACT_EXPIRED_TOKEN`, `CONTRACT_CLIENT_ID`, `CONTRACT_CLIENT_SECRET` and
-            `CONTRACT_OTHER_AUDIENCE`, each of which may be missing.
+        environ: `CONTRACT_TOKEN` and `CONTRACT_EXPIRED_TOKEN`, `CONTRACT_CLIENT_ID` and `_SECRET`,
+            `CONTRACT_OTHER_CLIENT_ID` and `_SECRET`, `CONTRACT_OTHER_AUDIENCE`, each of which may be missing.
         token_endpoint: Where client credentials get tokens.
         audience: The API that is tested.
         kept: Tokens of earlier runs.
@@ -154,11 +157,22 @@ def environment_sources(
     """
     expired = environ.get("CONTRACT_EXPIRED_TOKEN")
     given = GivenTokens(environ.get("CONTRACT_TOKEN") or None, [*([expired] if expired else []), *kept], wait)
-    client_id, secret = environ.get("CONTRACT_CLIENT_ID"), environ.get("CONTRACT_CLIENT_SECRET")
-    if not client_id or not secret:
-        return [given]
     other = environ.get("CONTRACT_OTHER_AUDIENCE") or None
-    return [given, ClientCredentials(token_endpoint, client_id, secret, audience, other)]
+    sources: list[TokenSource] = [given]
+    for name in ("CONTRACT_CLIENT", "CONTRACT_OTHER_CLIENT"):
+        client_id, secret = environ.get(f"{name}_ID"), environ.get(f"{name}_SECRET")
+        if client_id and secret:
+            sources.append(ClientCredentials(token_endpoint, client_id, secret, audience, other))
+    return sources
+
+
+def check_scopes(token: str, scopes: Collection[str], without: Collection[str], what: str) -> None:
+    """Check what a token grants. Raises `NotRun` when it isn't what it should be."""
+    granted = granted_scopes(read_token(token).claims, "scope", "scp", "permissions")
+    if missing := set(scopes) - granted:
+        raise NotRun(f"{what} isn't granted {' '.join(sorted(missing))}")
+    if superfluous := granted.intersection(without):
+        raise NotRun(f"{what} is granted {' '.join(sorted(superfluous))}, whatever is asked for")
 
 
 def read_token(token: str) -> SignedJWT:
