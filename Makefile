@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
 
-.PHONY: run test token lint mutants lock
+.PHONY: run test token lint mutants lock release-spec
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
@@ -24,6 +24,9 @@ lint: $(VENV)/test ## Check formatting, style and types
 
 mutants: $(VENV)/test ## Test the tests: change security/ in every way that some test should notice
 	$(BIN)/python tests/mutants.py
+
+release-spec: $(VENV)/test ## Record openapi.yaml as released: from then on the tests say what breaks it
+	@$(BIN)/python -m tests.breaking
 
 lock: $(VENV)/test ## Pin the newest releases that pyproject.toml allows
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \

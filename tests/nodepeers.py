@@ -13,20 +13,25 @@ import pytest
 from tests.processes import ROOT, running
 
 PEERS = Path(__file__).parent / "peers"
+LINTERS = Path(__file__).parent / "linters"
 
 
-def require_node(folder: Path) -> str:
-    """Where Node is. Without it, or without the packages of a folder, the test is skipped; in CI it fails."""
-    binary = shutil.which("node")
-    if binary is None or not (folder / "node_modules").is_dir():
-        missing = pytest.fail if os.environ.get("CI") else pytest.skip
-        missing(f"this test needs Node programs: install Node 20 and run `npm ci --prefix {folder.relative_to(ROOT)}`")
-    return str(binary)
+def missing_node(folder: Path) -> str | None:
+    """What to install when Node, or what a folder's package.json names, is missing."""
+    if shutil.which("node") and (folder / "node_modules").is_dir():
+        return None
+    return f"this needs Node programs: install Node 20 and run `npm ci --prefix {folder.relative_to(ROOT)}`"
+
+
+def require_node(folder: Path) -> None:
+    """Without a folder's Node programs the test is skipped; in CI it fails."""
+    if missing := missing_node(folder):
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
 
 
 @contextmanager
 def node(program: str, *arguments: str) -> Iterator[Any]:
     """Run a peer; yields what it says of itself."""
-    binary = require_node(PEERS)
-    with running([binary, str(PEERS / program), *arguments], cwd=PEERS) as process:
+    require_node(PEERS)
+    with running([str(shutil.which("node")), str(PEERS / program), *arguments], cwd=PEERS) as process:
         yield json.loads(process.wait_for(r"(?m)^(\{.*\})$")[1])

@@ -10,10 +10,9 @@ import pytest
 import yaml
 
 from api.settings import SPECIFICATION
-from tests.nodepeers import require_node
+from tests.nodepeers import LINTERS, require_node
 from tests.processes import ROOT, run
 
-LINTERS = Path(__file__).parent / "linters"
 PROGRAMS = LINTERS / "node_modules" / ".bin"
 QUIET = {"REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 

@@ -1,0 +1,112 @@
+"""What the contract breaks of its last release, and `make release-spec`, which records a new one.
+
+Breaking is what a program may fail of that was written, or generated, for the released contract. Redocly compares what
+both contracts say; the security that operations inherit and the default server are written out for it.
+"""
+
+import copy
+import json
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from api.contract import Contract, operations
+from api.loading import load_contract
+from api.settings import SPECIFICATION
+from tests.nodepeers import LINTERS, missing_node
+from tests.processes import ROOT, run
+
+RELEASED = ROOT / "docs" / "released" / "openapi.yaml"
+NOTHING_RELEASED = "no contract has been released, so nothing can break: `make release-spec` records openapi.yaml"
+HEADER = (
+    "# The contract as it was last released. `make release-spec` writes this file; tests/test_breaking.py reads it.\n"
+)
+
+
+def breaking_changes(released: Contract, current: Contract) -> list[str]:
+    """Each change that callers of the released contract may fail of, and where it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("released.json", "current.json")]
+        for path, contract in zip(paths, (released, current), strict=True):
+            path.write_text(json.dumps(_written_out(contract)))
+        program = str(LINTERS / "node_modules" / ".bin" / "redocly")
+        command = [program, "diff", "--config", "redocly.yaml", "--format", "json", "--fail-on", "none"]
+        answer = run([*command, *map(str, paths)], {"REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"})
+    if answer.returncode:
+        raise RuntimeError(f"Redocly can't compare: {answer.stderr}")
+    found = [
+        (change["path"], verdict) for change in json.loads(answer.stdout)["changes"] for verdict in change["verdicts"]
+    ]
+    return [f"{place}: {verdict['message']}" for place, verdict in found if verdict["impact"] == "major"]
+
+
+def _written_out(contract: Contract) -> Contract:
+    contract = copy.deepcopy(contract)
+    for *_, operation, security in operations(contract):
+        operation["security"] = security  # type: ignore[index]  # of the copy
+    return {"servers": [{"url": "/"}], **contract, "security": []}
+
+
+def objection(released: Contract, current: Contract) -> str | None:
+    """Why a contract may not follow the released one, and what to do; nothing if it may."""
+    before, now = released["info"]["version"], current["info"]["version"]
+    changes = breaking_changes(released, current) if _major(now) <= _major(before) else []
+    return _OBJECTION.format("\n".join(changes), before, _major(before) + 1) if changes else None
+
+
+_OBJECTION = """\
+The contract breaks what callers of version {1} rely on:
+{0}
+Undo this, or say that it is meant: raise info.version to {2}.0.0.
+If {1} is not a release of your API, because its operations took the place of the samples, delete
+docs/released/openapi.yaml: until `make release-spec` records your contract, nothing of it can break."""
+
+
+def _major(version: str) -> int:
+    digits = re.search(r"\d+", version)
+    return int(digits[0]) if digits else 0
+
+
+def record(current: Contract, path: Path) -> str | None:
+    """Write down a contract as the released one; what stands against it if it can't be."""
+    if path.exists():
+        released = read_released(path)
+        if refusal := objection(released, current):
+            return refusal
+        if current != released and current["info"]["version"] == released["info"]["version"]:
+            return f"The contract has changed since version {released['info']['version']}: raise info.version."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plain = json.loads(json.dumps(current))  # without YAML's aliases
+    text = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    path.write_text(HEADER + text, encoding="utf-8")
+    return None
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML whose paragraphs stay readable."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
+
+
+def read_released(path: Path) -> Contract:
+    """The released contract. Its functions needn't exist any more, so it isn't checked as one to serve."""
+    contract: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return contract
+
+
+def main() -> int:
+    refusal = (RELEASED.exists() and missing_node(LINTERS)) or record(load_contract(SPECIFICATION), RELEASED)
+    sys.stdout.write(f"{refusal or f'Recorded as released: {RELEASED.relative_to(ROOT)}'}\n")
+    return bool(refusal)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
