@@ -12,7 +12,7 @@ from api.contract import Contract, operations
 from api.contract_tests.answers import ACCEPTED, MISSING, Expected, challenges
 from api.contract_tests.defects import DEFECTS
 from api.contract_tests.matrix import Matrix, Row, rows
-from api.contract_tests.operations import good_requests, load
+from api.contract_tests.operations import good_requests, load, requirements
 from api.contract_tests.results import Verdict
 from api.loading import read_contract
 from api.server import in_background
@@ -51,26 +51,26 @@ def named(row: Row) -> str:
     return f"{row.operation} {row.defect.name} {' '.join(row.scopes)}"
 
 
-@pytest.mark.parametrize("row", list(rows(CONTRACT)), ids=named)
+@pytest.mark.parametrize("row", list(rows(requirements(CONTRACT))), ids=named)
 def test_row_gets_the_answer_that_the_standards_ask_for(matrix: Matrix, row: Row) -> None:
     result = matrix.run(row)
     assert (result.verdict, result.details) == (Verdict.PASSED, ())
 
 
-@pytest.mark.parametrize("row", list(rows(shop_contract())), ids=named)
+@pytest.mark.parametrize("row", list(rows(requirements(shop_contract()))), ids=named)
 def test_row_of_another_contract_gets_its_answer(shop_matrix: Matrix, row: Row) -> None:
     result = shop_matrix.run(row)
     assert (result.verdict, result.details) == (Verdict.PASSED, ())
 
 
 def test_answers_of_the_matrix_have_the_declared_forms(matrix: Matrix) -> None:
-    for row in rows(CONTRACT):
+    for row in rows(requirements(CONTRACT)):
         matrix.run(row)
     assert [result.details for result in matrix.forms()] == [()] * 3
 
 
 def test_every_protected_operation_has_a_row_for_every_defect_and_every_scope() -> None:
-    found = [(row.operation, row.defect.name) for row in rows(CONTRACT)]
+    found = [(row.operation, row.defect.name) for row in rows(requirements(CONTRACT))]
     protected = [f"{method} {path}" for method, path, _, security in operations(CONTRACT) if security]
     assert len(protected) == 2
     assert sorted(found) == sorted(
@@ -85,7 +85,7 @@ def test_every_protected_operation_has_a_row_for_every_defect_and_every_scope() 
 def test_operation_added_to_the_contract_has_its_rows() -> None:
     contract = copy.deepcopy(CONTRACT)
     contract["paths"]["/api/added"] = copy.deepcopy(contract["paths"]["/api/private-scoped"])
-    added = [row.defect.name for row in rows(contract) if row.operation == "GET /api/added"]
+    added = [row.defect.name for row in rows(requirements(contract)) if row.operation == "GET /api/added"]
     assert added == [*(defect.name for defect in DEFECTS), "without read:messages"]
 
 
@@ -98,7 +98,7 @@ def matrix_of(security: Any) -> list[Row]:
         "key": {"type": "apiKey"},
     }
     paths = {"/": {"get": {"security": security}}}
-    return list(rows({"components": {"securitySchemes": schemes}, "paths": paths}))
+    return list(rows(requirements({"components": {"securitySchemes": schemes}, "paths": paths})))
 
 
 def outcomes(security: Any) -> dict[str, Expected]:

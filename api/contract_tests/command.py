@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+import httpx
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
@@ -14,6 +15,7 @@ from rich.status import Status
 from api.contract import Contract, ContractError
 from api.contract_tests.defects import Trust
 from api.contract_tests.matrix import rows
+from api.contract_tests.operations import requirements
 from api.contract_tests.report import print_report, write_json, write_junit
 from api.contract_tests.results import NotRun, Progress, exit_code
 from api.contract_tests.running import Options, run, served_here, trust
@@ -69,7 +71,7 @@ def test(
 
 
 def _check_names(needed: Collection[str], contract: Contract) -> None:
-    known = dict.fromkeys(row.defect.name for row in rows(contract) if row.defect.by_issuer)
+    known = dict.fromkeys(row.defect.name for row in rows(requirements(contract)) if row.defect.by_issuer)
     if unknown := [name for name in needed if name not in known]:
         raise click.UsageError(f"--require: no row is called {unknown[0]!r}. There are {', '.join(map(repr, known))}.")
 
@@ -91,6 +93,10 @@ def _server(settings: Settings, url: str | None) -> Iterator[tuple[str, Settings
             )
         issuer = development_issuer_url(parts.hostname, (parts.port or 80) + 1)
         settings = replace(settings, issuers=(issuer,))
+    try:
+        httpx.get(url, trust_env=not is_local(url))
+    except httpx.HTTPError as error:
+        raise click.ClickException(f"{url} doesn't answer: {type(error).__name__}: {error}. Is it running?") from error
     yield url, settings
 
 

@@ -63,7 +63,15 @@ def requirements(contract: Contract) -> dict[str, Requirements]:
     }
 
 
-def load(contract: Contract, url: str, *, token: str | None = None, examples: int = 50, seed: int = 0) -> OpenApiSchema:
+def load(
+    contract: Contract,
+    url: str,
+    *,
+    token: str | None = None,
+    examples: int = 50,
+    seed: int = 0,
+    read_only: bool = False,
+) -> OpenApiSchema:
     """The contract as Schemathesis takes it.
 
     Args:
@@ -72,6 +80,7 @@ def load(contract: Contract, url: str, *, token: str | None = None, examples: in
         token: What its requests present, but for those that show that credentials matter; without one, none has any.
         examples: How many it tries at most for each operation.
         seed: What they are made from.
+        read_only: Whether methods that the contract doesn't declare are tried only if they are safe.
     """
     settings = {
         "base-url": url.rstrip("/") + base_path(contract),
@@ -83,9 +92,13 @@ def load(contract: Contract, url: str, *, token: str | None = None, examples: in
             "with-security-parameters": token is not None,
         },
         "cache": {"enabled": False},
+        **({"phases": {"coverage": {"unexpected-methods": _SAFE}}} if read_only else {}),
         **({"headers": {"Authorization": f"Bearer {token}"}} if token else {}),
     }
     return schemathesis.openapi.from_dict(_bearer_view(contract), config=schemathesis.Config.from_dict(settings))
+
+
+_SAFE = ["GET", "OPTIONS", "TRACE"]  # RFC 9110, section 9.2.1
 
 
 def _bearer_view(contract: Contract) -> Contract:

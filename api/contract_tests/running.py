@@ -1,7 +1,6 @@
 """A whole run: the server that is tested, what it trusts, and both parts."""
 
 import contextlib
-import copy
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import httpx
 
 from api.app import build, create_app
-from api.contract import Contract, declared_scopes, operations
+from api.contract import Contract, declared_scopes
 from api.contract_tests.conformance import check_conformance, not_tested
 from api.contract_tests.defects import EXPIRED, Material, Trust
 from api.contract_tests.matrix import Matrix, rows
@@ -102,16 +101,17 @@ def run(contract: Contract, url: str, trusted: Trust, options: Options, *, signs
         options: How.
         signs: Whether the issuer signs whatever it is asked for, so that every row can be run.
     """
-    if options.read_only:
-        contract, left_out = _without_effects(contract)
-        yield from (not_tested(operation, "left out by --read-only", required=False) for operation in left_out)
     required = requirements(contract)
+    if options.read_only:
+        left_out = [operation for operation in required if not operation.startswith("GET ")]
+        required = {operation: each for operation, each in required.items() if operation not in left_out}
+        yield from (not_tested(operation, "left out by --read-only", required=False) for operation in left_out)
     scopes = {scope for each in required.values() for alternative in each.alternatives for scope in alternative}
     try:
         token, untestable = Material(trusted, sorted(scopes)).good, ""
     except NotRun as reason:
         token, untestable = None, f"there is no token that grants all scopes: {reason}"
-    schema = load(contract, url, token=token, examples=options.examples, seed=options.seed)
+    schema = load(contract, url, token=token, examples=options.examples, seed=options.seed, read_only=options.read_only)
     testable = [operation for operation, each in required.items() if token or each.optional]
     yield from check_conformance(schema, testable, options.progress)
     yield from (not_tested(operation, untestable) for operation in required if operation not in testable)
@@ -119,20 +119,10 @@ def run(contract: Contract, url: str, trusted: Trust, options: Options, *, signs
         requests = dict(good_requests(contract, load(contract, url)))
         matrix = Matrix(trusted, requests, client, needed=None if signs else options.needed)
         # Last, because it may have to be waited for.
-        for row in sorted(rows(contract), key=lambda row: row.defect is EXPIRED):
+        for row in sorted(rows(required), key=lambda row: row.defect is EXPIRED):
             options.progress(f"authorization: {row.operation}")
             yield matrix.run(row)
         yield from matrix.forms()
 
 
 _TIMEOUT = 10  # seconds
-
-
-def _without_effects(contract: Contract) -> tuple[Contract, list[str]]:
-    """The contract's operations that only read, and the names of the others."""
-    safe, left_out = copy.deepcopy(contract), []
-    for method, path, _, _ in operations(contract):
-        if method != "GET":
-            del safe["paths"][path][method.lower()]
-            left_out.append(f"{method} {path}")
-    return safe, left_out
