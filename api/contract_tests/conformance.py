@@ -27,7 +27,7 @@ def check_conformance(schema: OpenApiSchema, operations: Iterable[str], progress
     tested = schema.include(lambda context: context.operation.label in chosen)
     for event in engine.from_schema(tested).execute():
         if isinstance(event, events.ScenarioStarted):
-            progress(f"{PART}, {event.phase.value}: {event.label}")
+            progress(f"{PART}, {event.phase.value}: {event.label or 'sequences of operations'}")
         for operation, check, failure in _findings(event):
             failures[operation, check].update([failure] if failure else [])
     for (operation, check), found in failures.items():
