@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
 
-.PHONY: run test token lint mutants lock release-spec
+.PHONY: run test contract token lint mutants lock release-spec
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
@@ -13,6 +13,9 @@ run: $(VENV)/run ## Serve the API for development, with its own issuer unless AU
 
 test: $(VENV)/test ## Run the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+contract: $(VENV)/test ## Test the API against its contract, here or at URL
+	@$(BIN)/python -m api contract $(if $(URL),--url "$(URL)") $(ARGS)
 
 token: $(VENV)/run ## Print an access token of the development issuer (SCOPE="read:messages", or empty)
 	@$(BIN)/python -m api token $(if $(filter undefined,$(origin SCOPE)),,--scope "$$SCOPE")

@@ -19,6 +19,7 @@ from connexion.spec import Specification
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.contract import scheme_kind
 from security import VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
 from security.bearer import bearer_token
 from security.claims import granted_scopes
@@ -141,8 +142,7 @@ class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
         self.operation_id = ""
         self.validator: Any = None
         schemes = [self.security_schemes[name] for requirement in self.security or () for name in requirement]
-        kinds = [scheme["scheme"].lower() if scheme["type"] == "http" else scheme["type"] for scheme in schemes]
-        self._schemes = list(dict.fromkeys(_SCHEMES[kind] for kind in kinds))
+        self._schemes = list(dict.fromkeys(_SCHEMES[scheme_kind(scheme)] for scheme in schemes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.security:

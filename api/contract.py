@@ -68,3 +68,8 @@ def usage(contract: Contract) -> Usage:
 def scheme_scopes(scheme: Mapping[str, Any]) -> list[str]:
     """The scopes that a security scheme declares."""
     return [scope for flow in scheme.get("flows", {}).values() for scope in flow.get("scopes", {})]
+
+
+def scheme_kind(scheme: Mapping[str, Any]) -> str:
+    """A security scheme's type; of one for HTTP, the authentication scheme, in small letters."""
+    return str(scheme["scheme"]).lower() if scheme["type"] == "http" else str(scheme["type"])

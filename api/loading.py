@@ -12,7 +12,7 @@ from connexion.json_schema import resolve_refs
 from connexion.utils import get_function_from_name, inspect_function_arguments
 from openapi_spec_validator import validate
 
-from api.contract import Contract, ContractError, base_path, operations, scheme_scopes
+from api.contract import Contract, ContractError, base_path, operations, scheme_kind, scheme_scopes
 
 _UNSUPPORTED_METHODS = {
     "head": "GET answers HEAD",
@@ -155,12 +155,12 @@ def _requirement_complaints(
             return
         yield from _validator_complaints(name, scheme, schemes[scheme])
         yield from _scope_complaints(name, scheme, schemes[scheme], scopes)
-    if sum(_kind(schemes[scheme]) in ("oauth2", "bearer") for scheme in requirement) > 1:
+    if sum(scheme_kind(schemes[scheme]) in ("oauth2", "bearer") for scheme in requirement) > 1:
         yield f"{name}: two OAuth2 schemes can't both be required; a request has one access token"
 
 
 def _validator_complaints(name: str, scheme: str, definition: Mapping[str, Any]) -> Iterator[str]:
-    kind = _kind(definition)
+    kind = scheme_kind(definition)
     member = _VALIDATORS.get(kind)
     if member is None:
         yield f"{name}: security schemes of type {kind!r}, like {scheme!r}, are not supported"
@@ -173,18 +173,13 @@ def _validator_complaints(name: str, scheme: str, definition: Mapping[str, Any])
 def _scope_complaints(name: str, scheme: str, definition: Mapping[str, Any], scopes: list[str]) -> Iterator[str]:
     declared = scheme_scopes(definition)
     for scope in scopes:
-        if _kind(definition) != "oauth2":
+        if scheme_kind(definition) != "oauth2":
             yield f"{name}: scopes are enforced for oauth2 schemes only, and {scheme!r} is none: remove {scope!r}"
         elif scope not in declared:
             yield f"{name}: scope {scope!r} is not declared by the security scheme {scheme!r}: add it to its flows"
 
 
 _HINT = "like security.token_info for access tokens"
-
-
-def _kind(scheme: Mapping[str, Any]) -> str:
-    kind = scheme["scheme"].lower() if scheme["type"] == "http" else scheme["type"]
-    return str(kind)
 
 
 def _import_problem(name: str) -> str | None:

@@ -12,8 +12,9 @@ from api.contract import Contract, operations
 from api.contract_tests.answers import ACCEPTED, MISSING, Expected, challenges
 from api.contract_tests.defects import DEFECTS
 from api.contract_tests.matrix import Matrix, Row, rows
-from api.contract_tests.operations import good_requests, load, requirements
+from api.contract_tests.operations import requirements
 from api.contract_tests.results import Verdict
+from api.contract_tests.schema import good_requests, load
 from api.loading import read_contract
 from api.server import in_background
 from api.settings import SPECIFICATION, Settings

@@ -70,6 +70,6 @@ def test_token_with_other_scopes_than_needed_is_not_used(issuer: Tenant) -> None
         source.token(["a"], without=["b", "c"])
 
 
-def test_opaque_token_is_told(issuer: Tenant) -> None:
+def test_opaque_token_is_told() -> None:
     with pytest.raises(NotRun, match=r"The access token is opaque, not a JWT\. Ask for the API's audience"):
         given(Clock(), good="opaque").token(["a"])

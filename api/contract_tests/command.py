@@ -13,12 +13,13 @@ from rich.markup import escape
 from rich.status import Status
 
 from api.contract import Contract, ContractError
-from api.contract_tests.defects import Trust
+from api.contract_tests.material import Trust
 from api.contract_tests.matrix import rows
 from api.contract_tests.operations import requirements
 from api.contract_tests.report import print_report, write_json, write_junit
 from api.contract_tests.results import NotRun, Progress, exit_code
-from api.contract_tests.running import Options, run, served_here, trust
+from api.contract_tests.running import Options, run
+from api.contract_tests.target import served_here, trust
 from api.development.clients import is_local
 from api.loading import read_contract
 from api.settings import Settings, development_issuer_url, environ
@@ -49,17 +50,16 @@ def test(
         with _server(settings, url) as (at, served), errors.status("") as status:
             options = Options(
                 needed=needed,
-                kept=_kept(keep),
-                wait=wait,
                 examples=examples,
                 seed=seed,
                 read_only=read_only,
                 progress=_progress(errors, status),
             )
-            trusted, signs = trust(served, environ(), options)
-            results = list(run(contract, at, trusted, options, signs=signs))
-            if keep and not signs:
-                _keep(keep, trusted, options.kept)
+            kept = _kept(keep)
+            trusted = trust(served, environ(), kept=kept, wait=wait)
+            results = list(run(contract, at, trusted, options))
+            if keep and not trusted.signs:
+                _keep(keep, trusted, kept)
     except ContractError as error:
         raise click.ClickException(str(error)) from error
     print_report(console, results)

@@ -8,9 +8,11 @@ import httpx
 
 from api.contract_tests.answers import ACCEPTED, MISSING, Expected, deviations
 from api.contract_tests.conformance import conforming, sentence
-from api.contract_tests.defects import DEFECTS, GOOD, NONE, Credentials, Defect, Material, Trust, field
-from api.contract_tests.operations import Request, Requirements
+from api.contract_tests.defects import DEFECTS, GOOD, NONE, Defect, field
+from api.contract_tests.material import Credentials, Material, Trust
+from api.contract_tests.operations import Requirements
 from api.contract_tests.results import NotRun, Result, Verdict
+from api.contract_tests.schema import Request
 
 _PROBE = "contract:probe"
 """A scope that no API asks for, which no refusal may echo."""

@@ -1,0 +1,73 @@
+"""What is tested: a server, here or elsewhere, and what it trusts."""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from api.app import build, create_app
+from api.contract import declared_scopes
+from api.contract_tests.material import Trust
+from api.contract_tests.sources import DevelopmentTokens, FirstOf, environment_sources
+from api.development.clients import is_local
+from api.development.issuer import SIGNING_ENDPOINT, DevelopmentIssuer, serve_in_background
+from api.loading import load_contract
+from api.server import in_background, listen
+from api.settings import Settings, development_issuer_url
+from security.issuer import Issuer, IssuerError
+from security.keys import KeyIndex
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def served_here(settings: Settings) -> Iterator[tuple[str, Settings]]:
+    """Serve the API on a free port, with a development issuer if the settings say so; yields its URL, and them.
+
+    Raises:
+        ContractError: The contract can't be served.
+    """
+    if settings.development_issuer:
+        contract = load_contract(settings.specification)
+        listener = listen("127.0.0.1", 0, what="the development issuer")
+        issuer = DevelopmentIssuer(
+            development_issuer_url("127.0.0.1", listener.getsockname()[1]), lambda: declared_scopes(contract)
+        )
+        serve_in_background(listener, issuer)
+        settings = replace(settings, issuers=(issuer.url,))
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # of what isn't HTTP there will be some
+    with in_background(build(create_app(settings))) as url:
+        yield url, settings
+
+
+def trust(settings: Settings, environ: Mapping[str, str], *, kept: Sequence[str], wait: float) -> Trust:
+    """What the server is to trust.
+
+    Args:
+        settings: Its first issuer, its audience and its algorithms.
+        environ: Where tokens come from, as `environment_sources` has it.
+        kept: Tokens of earlier runs.
+        wait: Seconds that may be spent on waiting for a token to expire.
+    """
+    issuer = Issuer(settings.issuers[0], settings.algorithms)
+    try:
+        metadata, endpoints = issuer.metadata(), issuer.endpoints()
+    except IssuerError as error:
+        logger.warning("%s", error)
+        metadata, endpoints = {}, issuer.usual_endpoints()
+    sources = environment_sources(
+        environ, token_endpoint=endpoints.token, audience=settings.audience, kept=kept, wait=wait
+    )
+    signing = metadata.get(SIGNING_ENDPOINT) if is_local(issuer.url) else None
+    if signing:
+        sources.append(DevelopmentTokens(signing, settings.audience))
+    return Trust(
+        issuer.url, settings.audience, keys=lambda: _keys(issuer), source=FirstOf(sources), signs=bool(signing)
+    )
+
+
+def _keys(issuer: Issuer) -> KeyIndex:
+    try:
+        return issuer.fetch_keys().keys
+    except IssuerError:
+        return {}
