@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def clean_environ(**settings: str) -> dict[str, str]:
     """This process's environment without the project's settings, and with those given."""
-    ours = ("AUTH0_", "API_IDENTIFIER", "HOST", "PORT", "MAKE", "MFLAGS")
+    ours = ("AUTH0_", "API_IDENTIFIER", "CONTRACT_", "HOST", "PORT", "MAKE", "MFLAGS")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | settings
 
 

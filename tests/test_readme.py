@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,15 @@ COMMANDS = [line.removeprefix("$ ") for line in re.findall(r"(?m)^\$ .*", README
 
 
 def test_every_command_is_one_that_is_run_here_or_by_ci() -> None:
-    known = ("make run ", "make test ", "curl -i ", "AUTH0_DOMAIN=", ".venv/bin/python -m api serve ")
+    known = (
+        "make run ",
+        "make test ",
+        "make contract",
+        "curl -i ",
+        "AUTH0_DOMAIN=",
+        "CONTRACT_TOKEN=",
+        ".venv/bin/python -m api serve ",
+    )
     assert [command for command in COMMANDS if not command.startswith(known)] == []
 
 
@@ -57,3 +66,16 @@ def test_commands_with_a_tenant_serve_its_tokens(tenant: Tenant, command: str) -
     with running(words, settings) as process:
         process.wait_for("Application startup complete", seconds=120)
         wait_until(lambda: get(f"http://127.0.0.1:{port}/api/private", tenant.token()).status_code == 200)
+
+
+def test_contract_tests_run_as_the_readme_says(tenant: Tenant, url: str, tmp_path: Path) -> None:
+    here, elsewhere = (command for command in COMMANDS if "contract" in command)
+    assert run(shlex.split(here)).returncode == 0
+    words = shlex.split(
+        elsewhere.replace(".venv/bin/python", sys.executable).replace("https://staging.example.com", url)
+    )
+    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, "CONTRACT_TOKEN": tenant.token()}
+    assert words.pop(0) == "CONTRACT_TOKEN=eyJ…"
+    words[words.index("results.xml")] = str(tmp_path / "results.xml")
+    assert run(words, environ).returncode == 0
+    assert (tmp_path / "results.xml").exists()
