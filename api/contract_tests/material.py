@@ -86,10 +86,19 @@ class Material:
             raise NotRun("the issuer doesn't publish the key that signed the token any more")
         return token
 
-    @cached_property
+    @property
     def good(self) -> str:
         """A token without any defect. Raises `NotRun`."""
-        return self.signed()
+        if isinstance(self._good, NotRun):
+            raise self._good
+        return self._good
+
+    @cached_property
+    def _good(self) -> str | NotRun:
+        try:
+            return self.signed()
+        except NotRun as reason:  # asked once, as it may take an issuer long to say so
+            return reason
 
     @cached_property
     def _plausible(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -106,8 +115,8 @@ class Material:
 
     @property
     def public_key(self) -> PublicKey:
-        """One of the issuer's public keys."""
-        return self._published[1]
+        """The public key that the good token's header names, or another one of the issuer's."""
+        return self.trust.published.get((self.header.get("kid"), self.header["alg"])) or self._published[1]
 
     @property
     def _published(self) -> tuple[tuple[str | None, str], PublicKey]:

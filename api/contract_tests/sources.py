@@ -187,11 +187,6 @@ def read_token(token: str) -> SignedJWT:
         raise NotRun(refusal.description) from refusal
 
 
-def has_expired(token: str) -> bool:
-    """Whether a token has been expired for long enough."""
-    return _expiry(token) + MARGIN < time.time()
-
-
 def _expiry(token: str) -> float:
     expiry = read_token(token).claims.get("exp", 0)
     return float(expiry) if isinstance(expiry, int | float) else 0
