@@ -69,7 +69,8 @@ def read_contract(path: Path) -> Contract:
         validate(contract)
     except Exception as error:  # what the validator stumbles over isn't valid either
         where = "/".join(map(str, getattr(error, "absolute_path", ())))
-        raise ContractError(f"{path}: it is not valid OpenAPI, at /{where}: {error}") from error
+        said = str(error).partition("\n")[0]  # the schema and all of the document follow
+        raise ContractError(f"{path}: it is not valid OpenAPI, at /{where}: {said}") from error
     return contract
 
 

@@ -60,7 +60,7 @@ def properties(contract: dict[str, Any]) -> Any:
 
 
 COMPLAINTS: list[tuple[Change, str]] = [
-    (lambda c: c["info"].pop("title"), "it is not valid OpenAPI: 'title' is a required property"),
+    (lambda c: c["info"].pop("title"), 'it is not valid OpenAPI: "title" is a required property'),
     (
         lambda c: scoped(c).update(operationId="api.handlers.public"),
         "it is not valid OpenAPI: Operation ID 'api.handlers.public' for 'get' in '/api/private-scoped' is not unique",
