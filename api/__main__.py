@@ -17,7 +17,8 @@ _SPEC = click.option(
 )
 
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_PATH = click.Path(dir_okay=False, path_type=Path)
+_OUTPUT = click.File("w", encoding="utf-8", lazy=False)  # what can't be written is known at the start
 
 
 def _settings(*, development: bool, spec: Path | None = None, **given: Any) -> Settings:
@@ -107,13 +108,19 @@ def token(scope: str | None) -> None:
 @_SPEC
 @click.option("--url", help="Where the API is, without the path of its first server; by default one is served here.")
 @click.option("--require", "needed", multiple=True, metavar="ROW", help="Fail if this row can't be run; repeatable.")
+@click.option("--exclude", multiple=True, metavar="OPERATION", help="Leave this out, like 'POST /x'; repeatable.")
 @click.option("--read-only", is_flag=True, help="Leave out operations that may change something: all but GET.")
-@click.option("--keep", type=_FILE, metavar="FILE", help="Keep a token here, to be the expired one of a later run.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keep a token here, to be the expired one of a later run.",
+)
 @click.option("--wait", type=click.FloatRange(0), default=0, help="Seconds to wait, if need be, for it to expire.")
 @click.option("--examples", type=click.IntRange(1), default=50, show_default=True, help="For each operation, at most.")
 @click.option("--seed", type=int, default=0, show_default=True, help="What the examples are made from.")
-@click.option("--junit", type=_FILE, metavar="FILE", help="Write the results as JUnit's XML, too.")
-@click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write the results as JSON, too.")
+@click.option("--junit", type=_OUTPUT, metavar="FILE", help="Write the results as JUnit's XML, too.")
+@click.option("--json", "json_file", type=_OUTPUT, metavar="FILE", help="Write the results as JSON, too.")
 def contract(url: str | None, spec: Path | None, **options: Any) -> None:
     """Test that an API does what the contract says, authorization above all.
 

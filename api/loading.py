@@ -71,6 +71,8 @@ def read_contract(path: Path) -> Contract:
         where = "/".join(map(str, getattr(error, "absolute_path", ())))
         said = str(error).partition("\n")[0]  # the schema and all of the document follow
         raise ContractError(f"{path}: it is not valid OpenAPI, at /{where}: {said}") from error
+    for complaint in _undeclared_schemes(resolved):
+        raise ContractError(f"{path}: {complaint}")
     return contract
 
 
@@ -97,6 +99,13 @@ def _refers_elsewhere(node: Any) -> bool:
         elsewhere = isinstance(reference, str) and not reference.startswith("#")
         return elsewhere or any(map(_refers_elsewhere, node.values()))
     return isinstance(node, list) and any(map(_refers_elsewhere, node))
+
+
+def _undeclared_schemes(resolved: Contract) -> Iterator[str]:
+    schemes = resolved.get("components", {}).get("securitySchemes", {})
+    for method, path, _, security in operations(resolved):
+        for scheme in (scheme for requirement in security for scheme in requirement if scheme not in schemes):
+            yield f"{method} {path}: security scheme {scheme!r} is not declared in components/securitySchemes"
 
 
 def _complaints(resolved: Contract) -> Iterator[str]:
@@ -151,9 +160,6 @@ def _requirement_complaints(
     name: str, requirement: Mapping[str, list[str]], schemes: Mapping[str, Any]
 ) -> Iterator[str]:
     for scheme, scopes in requirement.items():
-        if scheme not in schemes:
-            yield f"{name}: security scheme {scheme!r} is not declared in components/securitySchemes"
-            return
         yield from _validator_complaints(name, scheme, schemes[scheme])
         yield from _scope_complaints(name, scheme, schemes[scheme], scopes)
     if sum(scheme_kind(schemes[scheme]) in ("oauth2", "bearer") for scheme in requirement) > 1:

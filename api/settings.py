@@ -121,6 +121,11 @@ def environ() -> dict[str, str]:
     return dotenv | dict(os.environ)
 
 
+def bypass_proxies(host: str) -> None:
+    """Have no library of this process send requests for a host through a proxy."""
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), host)))
+
+
 def development_issuer_url(host: str, port: int) -> str:
     """The development issuer's URL, with the final slash that Auth0's have."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"

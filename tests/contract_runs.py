@@ -1,13 +1,16 @@
 """Contract tests in this process, with tokens of a tenant that signs anything."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from connexion.json_schema import resolve_refs
+
 from api.contract import Contract
-from api.contract_tests.material import Trust
+from api.contract_tests.operations import requirements
 from api.contract_tests.results import Result, Verdict
-from api.contract_tests.running import Options, run
+from api.contract_tests.running import Options, Run
+from api.contract_tests.trust import Trust
 from security.issuer import Issuer
 from tests.tenant import AUDIENCE, Tenant
 
@@ -20,19 +23,28 @@ class TenantTokens:
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
 
-    def token(self, scopes: Collection[str], *, without: Collection[str] = (), **changes: Any) -> str:
+    def token(self, scopes: Collection[str], changes: Mapping[str, Any]) -> str:
         return self._tenant.token(**{"scope": " ".join(sorted(scopes)), "gty": "client-credentials", **changes})
 
 
 def trusting(tenant: Tenant) -> Trust:
     """A server's trust in a tenant."""
     issuer = Issuer(tenant.url, ["RS256"])
-    return Trust(tenant.url, AUDIENCE, lambda: issuer.fetch_keys().keys, TenantTokens(tenant), signs=True)
+    return Trust(
+        issuer=tenant.url,
+        audience=AUDIENCE,
+        keys=lambda: issuer.fetch_keys().keys,
+        sources=[TenantTokens(tenant)],
+        signs=True,
+    )
 
 
 def results(contract: Contract, url: str, tenant: Tenant, **options: Any) -> list[Result]:
     """What a whole run finds."""
-    return list(run(contract, url, trusting(tenant), Options(**options)))
+    contract = resolve_refs(contract)
+    tested = requirements(contract)
+    run = Run(contract=contract, url=url, trust=trusting(tenant), tested=tested, options=Options(**options))
+    return list(run.results())
 
 
 def failures(found: Collection[Result]) -> Iterator[str]:

@@ -244,3 +244,24 @@ def test_malformed_request_is_refused(issuer: httpx.Client, request_: dict[str, 
 def test_it_is_for_loopback_addresses_only(url: str) -> None:
     with pytest.raises(ValueError, match="for loopback addresses only"):
         DevelopmentIssuer(url, list)
+
+
+def test_any_claims_are_signed_for_contract_tests(issuer: httpx.Client, api: httpx.Client) -> None:
+    claims = {"scope": "read:messages", "sub": "anybody", "exp": 2**40}
+    answer = issuer.post("/sign", json={"audience": AUDIENCE, "claims": claims})
+    token = answer.raise_for_status().json()["access_token"]
+    assert SignedJWT.parse(token).claims.items() >= claims.items()
+    assert api.get("/api/private-scoped", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "asked", ["", "{", "[]", "{}", '{"audience": 1, "claims": {}}', '{"audience": "a", "claims": 1}']
+)
+def test_request_for_claims_that_is_malformed_is_refused(issuer: httpx.Client, asked: str) -> None:
+    assert issuer.post("/sign", content=asked, headers={"Content-Type": "application/json"}).status_code == 400
+
+
+@pytest.mark.parametrize("origin", ["null", "https://evil.example.com"])
+def test_other_sites_get_nothing_signed(issuer: httpx.Client, origin: str) -> None:
+    asked = {"audience": AUDIENCE, "claims": {}}
+    assert issuer.post("/sign", json=asked, headers={"Origin": origin}).status_code == 403

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from connexion.json_schema import resolve_refs
 
 from api.app import create_app
 from api.contract import Contract, operations
@@ -21,12 +22,12 @@ from api.settings import SPECIFICATION, Settings
 from tests.contract_runs import SHOP, trusting
 from tests.tenant import AUDIENCE, Tenant
 
-CONTRACT = read_contract(SPECIFICATION)
+CONTRACT: Contract = resolve_refs(read_contract(SPECIFICATION))
 
 
 def shop_contract() -> Contract:
     """The shop's, without what only its own validator accepts, and what one token alone can't open."""
-    contract = read_contract(SHOP / "openapi.yaml")
+    contract: Contract = resolve_refs(read_contract(SHOP / "openapi.yaml"))
     for path in ("/own", "/both"):
         del contract["paths"][path]
     return contract

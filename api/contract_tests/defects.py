@@ -97,6 +97,7 @@ DEFECTS = (
     token("unsigned, alg nOnE", lambda m: unsigned({**m.header, "alg": "nOnE"}, m.claims)),
     token("signature left away", lambda m: unsigned(m.header, m.claims)),
     token("HS256 with the public PEM", lambda m: mac({**m.header, "alg": "HS256"}, m.claims, _public_pem(m))),
+    token("HS256 with an empty secret", lambda m: mac({**m.header, "alg": "HS256"}, m.claims, b"")),
     token("HS256 with the public JWK", lambda m: mac({**m.header, "alg": "HS256"}, m.claims, _public_jwk(m))),
     token("signed with a foreign key", _foreign),
     token("signed with an unknown key", lambda m: _foreign(m, kid=secrets.token_urlsafe(8))),

@@ -1,14 +1,15 @@
-"""What credentials are made from: what the API trusts, its issuer's public keys, and tokens that it has signed."""
+"""What the credentials for one operation are made from."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from api.contract_tests.results import NotRun
-from api.contract_tests.sources import TokenSource, read_token
-from security.keys import KeyIndex, PublicKey, verify_signature
+from api.contract_tests.sources import read_token
+from api.contract_tests.trust import Trust
+from security.keys import PublicKey
 
 _LIFETIME = 3_600  # seconds
 _SECRET_LENGTH = 16  # characters, below which a word may stand in an answer by chance
@@ -22,41 +23,15 @@ class Credentials:
     query: str | None = None
 
     @property
-    def secrets(self) -> list[str]:
-        """What no answer may repeat: the last segments of its tokens, and what is opaque."""
-        words = [word for value in (*self.fields, self.query or "") for word in value.split()[1:] or [value]]
-        return [last for word in words if len(last := word.rpartition(".")[2]) >= _SECRET_LENGTH]
+    def secrets(self) -> set[str]:
+        """What no answer may repeat and no report show."""
+        return secrets_in(word for value in (*self.fields, self.query or "") for word in value.split())
 
 
-@dataclass(frozen=True)
-class Trust:
-    """What the API that is tested trusts.
-
-    Args:
-        issuer: The issuer, exact to the character.
-        audience: The API's identifier.
-        keys: Fetches the issuer's public keys.
-        source: Gives tokens that the issuer has signed.
-        signs: Whether the issuer signs whatever it is asked for, so that every row can be run.
-    """
-
-    issuer: str
-    audience: str
-    keys: Callable[[], KeyIndex]
-    source: TokenSource
-    signs: bool
-
-    @cached_property
-    def published(self) -> KeyIndex:
-        """The issuer's public keys."""
-        return self.keys()
-
-    def has_signed(self, token: str) -> bool:
-        """Whether a key that the issuer publishes has signed a token. Checks nothing else."""
-        jwt = read_token(token)
-        alg = str(jwt.header.get("alg"))
-        key = self.published.get((jwt.header.get("kid"), alg))
-        return key is not None and verify_signature(alg, key, jwt.signing_input, jwt.signature)
+def secrets_in(words: Iterable[str]) -> set[str]:
+    """The words that are long enough to be secrets, and the signatures in them."""
+    found = {part for word in words for part in (word, word.rpartition(".")[2])}
+    return {part for part in found if len(part) >= _SECRET_LENGTH}
 
 
 class Material:
@@ -68,23 +43,12 @@ class Material:
     """
 
     def __init__(self, trust: Trust, scopes: Sequence[str]) -> None:
-        self.trust = trust
+        self._trust = trust
         self.scopes = scopes
 
-    def signed(self, *, without: Collection[str] = (), **changes: Any) -> str:
-        """A token that the issuer has signed, good but for the changed claims.
-
-        Args:
-            without: Scopes that it must not grant.
-            changes: Claims in place of good ones.
-
-        Raises:
-            NotRun: There is none to be had.
-        """
-        token = self.trust.source.token(self.scopes, without=without, **changes)
-        if not self.trust.has_signed(token):
-            raise NotRun("the issuer doesn't publish the key that signed the token any more")
-        return token
+    def signed(self, *, without: Sequence[frozenset[str]] = (), **changes: Any) -> str:
+        """A token that the issuer has signed, as `Trust.token` gives it."""
+        return self._trust.token(self.scopes, without=without, **changes)
 
     @property
     def good(self) -> str:
@@ -97,40 +61,35 @@ class Material:
     def _good(self) -> str | NotRun:
         try:
             return self.signed()
-        except NotRun as reason:  # asked once, as it may take an issuer long to say so
+        except NotRun as reason:
             return reason
-
-    @cached_property
-    def _plausible(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Header and claims of a good token, or what they would look like."""
-        try:
-            jwt = read_token(self.good)
-        except NotRun:
-            now = int(time.time())
-            times = {"iat": now, "exp": now + _LIFETIME}
-            claims = {"iss": self.trust.issuer, "sub": "auth0|ada", "aud": self.trust.audience, **times}
-            (kid, alg), _ = self._published
-            return {"alg": alg, "typ": "JWT", "kid": kid}, {**claims, "scope": " ".join(self.scopes)}
-        return jwt.header, jwt.claims
-
-    @property
-    def public_key(self) -> PublicKey:
-        """The public key that the good token's header names, or another one of the issuer's."""
-        return self.trust.published.get((self.header.get("kid"), self.header["alg"])) or self._published[1]
-
-    @property
-    def _published(self) -> tuple[tuple[str | None, str], PublicKey]:
-        for (kid, alg), key in self.trust.published.items():
-            if kid is not None:
-                return (kid, alg), key
-        raise NotRun("the issuer's public keys can't be fetched")
 
     @property
     def header(self) -> dict[str, Any]:
-        """A good token's header."""
+        """The good token's header, or what it would look like."""
         return dict(self._plausible[0])
 
     @property
     def claims(self) -> dict[str, Any]:
-        """A good token's claims."""
+        """The good token's claims, or what they would look like."""
         return dict(self._plausible[1])
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public key that the header names."""
+        key = self._trust.published.get((self.header.get("kid"), self.header["alg"]))
+        if key is None:
+            raise NotRun("the issuer's public keys can't be fetched")
+        return key
+
+    @cached_property
+    def _plausible(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        if isinstance(self._good, str):
+            jwt = read_token(self._good)
+            return jwt.header, jwt.claims
+        for kid, alg in self._trust.published:
+            now = int(time.time())
+            claims = {"iss": self._trust.issuer, "sub": "auth0|ada", "aud": self._trust.audience, "iat": now}
+            header = {"alg": alg, "typ": "JWT", **({"kid": kid} if kid is not None else {})}
+            return header, {**claims, "exp": now + _LIFETIME, "scope": " ".join(self.scopes)}
+        raise NotRun("the issuer's public keys can't be fetched")

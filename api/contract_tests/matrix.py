@@ -9,10 +9,11 @@ import httpx
 from api.contract_tests.answers import ACCEPTED, MISSING, Expected, deviations
 from api.contract_tests.conformance import conforming, sentence
 from api.contract_tests.defects import DEFECTS, GOOD, NONE, Defect, field
-from api.contract_tests.material import Credentials, Material, Trust
+from api.contract_tests.material import Credentials, Material, secrets_in
 from api.contract_tests.operations import Requirements
-from api.contract_tests.results import NotRun, Result, Verdict
+from api.contract_tests.results import AUTHORIZATION, NotRun, Result, Verdict, redacted
 from api.contract_tests.schema import Request
+from api.contract_tests.trust import Trust
 
 _PROBE = "contract:probe"
 """A scope that no API asks for, which no refusal may echo."""
@@ -53,7 +54,7 @@ def _for(defect: Defect, required: Requirements) -> Defect:
     """The defect, with what an operation must answer to it."""
     if required.optional and defect.expected == MISSING:
         return replace(defect, expected=ACCEPTED)
-    if required.bearer and not required.alternatives and defect.expected == ACCEPTED:
+    if required.bearer and not required.alternatives and defect is not NONE:
         return replace(defect, make=partial(_more_needed, others=required.others))
     return defect
 
@@ -70,15 +71,15 @@ def _scope_rows(operation: str, required: Requirements) -> Iterator[Row]:
         for scope in sorted(alternative):
             rest = alternative - {scope}
             if not any(rest >= other for other in required.alternatives):
-                defect = Defect(f"without {scope}", expected, partial(_lacking, scope), by_issuer=True)
-                yield Row(operation, defect, tuple(sorted(rest)))
+                lacking = partial(_lacking, required.alternatives)
+                yield Row(operation, Defect(f"without {scope}", expected, lacking, by_issuer=True), tuple(sorted(rest)))
 
 
-def _lacking(scope: str, material: Material) -> Credentials:
+def _lacking(alternatives: Sequence[frozenset[str]], material: Material) -> Credentials:
     try:
         token = material.signed(scope=" ".join([*material.scopes, _PROBE]))
     except NotRun:
-        token = material.signed(without=[scope])
+        token = material.signed(without=alternatives)
     return field(f"Bearer {token}")
 
 
@@ -90,26 +91,43 @@ class Matrix:
         requests: A good request for each operation.
         client: What sends them.
         needed: The names of defects that a complete run has; `None` for all.
+        successful: Operations that are known to have answered a good request with success.
     """
 
     def __init__(
-        self, trust: Trust, requests: Mapping[str, Request], client: httpx.Client, needed: Collection[str] | None
+        self,
+        trust: Trust,
+        requests: Mapping[str, Request],
+        client: httpx.Client,
+        *,
+        needed: Collection[str] | None = None,
+        successful: Collection[str] = (),
     ) -> None:
         self._trust = trust
         self._requests = requests
         self._client = client
         self._needed = needed
+        self._successful = successful
         self._materials: dict[tuple[str, ...], Material] = {}
         self._undeclared: dict[str, set[str]] = {}
+        self._unanswered = 0
 
     def run(self, row: Row) -> Result:
         """Send one row's request and hold the answer against what is expected."""
         material = self._materials.setdefault(row.scopes, Material(self._trust, row.scopes))
+        credentials = Credentials()
         try:
-            found = tuple(self._deviations(row, row.defect.make(material)))
+            credentials = row.defect.make(material)
+            found = tuple(self._deviations(row, credentials))
         except NotRun as reason:
-            return self._result(row, Verdict.NOT_RUN, str(reason))
-        return self._result(row, Verdict.FAILED if found else Verdict.PASSED, *found)
+            found, verdict = (str(reason),), Verdict.NOT_RUN
+        else:
+            verdict = Verdict.FAILED if found else Verdict.PASSED
+        secrets = credentials.secrets | secrets_in(self._trust.secrets)
+        required = self._needed is None or not row.defect.by_issuer or row.defect.name in self._needed
+        details = tuple(redacted(detail, secrets) for detail in found)
+        expected = str(row.defect.expected)
+        return Result(AUTHORIZATION, row.operation, row.defect.name, expected, verdict, details, required)
 
     def forms(self) -> Iterator[Result]:
         """Whether the answers of all rows that were run had the forms that the contract declares."""
@@ -117,29 +135,48 @@ class Matrix:
             yield conforming(operation, "answers to the matrix", undeclared)
 
     def _deviations(self, row: Row, credentials: Credentials) -> Iterator[str]:
-        request = self._requests[row.operation]
+        request, expected = self._requests[row.operation], row.defect.expected
         try:
             response = self._send(request, credentials)
         except httpx.HTTPError as error:
+            self._unanswered += 1
             yield f"there is no answer: {type(error).__name__}: {error}"
             return
-        yield from deviations(response, row.defect.expected, bearer=row.bearer, has_input=request.has_input)
+        self._unanswered = 0
+        if expected == ACCEPTED:
+            yield from self._not_accepted(row.operation, response.status_code)
+        else:
+            yield from deviations(response, expected, bearer=row.bearer, codes=request.codes(response.status_code))
         # Apart from the row's own result: the right refusal and the right form are two things.
-        self._undeclared.setdefault(row.operation, set()).update(map(sentence, request.undeclared(response)))
+        undeclared = (sentence(failure, credentials.secrets) for failure in request.undeclared(response))
+        self._undeclared.setdefault(row.operation, set()).update(undeclared)
         said = response.text + str(response.headers)
         if _PROBE in said:
             yield "the answer echoes the token's own scopes"
         if any(secret in said for secret in credentials.secrets):
             yield "the answer repeats the credentials"
 
+    def _not_accepted(self, operation: str, status: int) -> Iterator[str]:
+        request = self._requests[operation]
+        redirects = 300 <= status < 400 and str(status) in request.responses
+        if 200 <= status < 300 or redirects:
+            return
+        if request.made_up and status in _NOT_THERE:
+            if operation not in self._successful:
+                raise NotRun(f"made-up input is answered with {status}: give the input in the contract examples")
+            return
+        yield f"a good request is answered with {status}"
+
     def _send(self, request: Request, credentials: Credentials) -> httpx.Response:
+        if self._unanswered >= _PATIENCE:
+            raise NotRun("the server doesn't answer any more")
+        self._client.cookies.clear()  # credentials of another row's
         url = httpx.URL(request.url)
         if credentials.query is not None:
             url = url.copy_add_param("access_token", credentials.query)
         headers = [*request.headers, *(("Authorization", value) for value in credentials.fields)]
         return self._client.request(request.method, url, headers=headers, content=request.body)
 
-    def _result(self, row: Row, verdict: Verdict, *details: str) -> Result:
-        defect = row.defect
-        required = self._needed is None or not defect.by_issuer or defect.name in self._needed
-        return Result("authorization", row.operation, defect.name, str(defect.expected), verdict, details, required)
+
+_NOT_THERE = (400, 404, 409, 410, 415, 422)  # what may be answered to input that was made up
+_PATIENCE = 3  # rows in sequence without an answer

@@ -4,14 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 from xml.etree import ElementTree as ET
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from api.contract_tests.results import Result, Verdict
+from api.contract_tests.results import AUTHORIZATION, CONFORMANCE, Result, Verdict
 
 _STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "bold red", Verdict.NOT_RUN: "yellow"}
 
@@ -25,8 +25,8 @@ class _Group(NamedTuple):
 
 def print_report(console: Console, results: Sequence[Result]) -> None:
     """Print two tables, then what deviates, then what wasn't run and why."""
-    authorization = [result for result in results if result.part == "authorization"]
-    conformance = [result for result in results if result.part == "conformance"]
+    authorization = [result for result in results if result.part == AUTHORIZATION]
+    conformance = [result for result in results if result.part == CONFORMANCE]
     by_defect = [(_Group(result.check, result.expected), result) for result in authorization]
     console.print(_table("Authorization: credentials", "answer", by_defect))
     by_operation = [(_Group(result.operation, result.expected), result) for result in conformance]
@@ -37,11 +37,13 @@ def print_report(console: Console, results: Sequence[Result]) -> None:
 
 
 def _table(title: str, expectation: str, grouped: Sequence[tuple[_Group, Result]]) -> Table:
-    table = Table(title, expectation, *(str(verdict) for verdict in Verdict), box=None, pad_edge=False, highlight=False)
+    table = Table(title, expectation, box=None, pad_edge=False, highlight=False)
+    for verdict in Verdict:
+        table.add_column(str(verdict), no_wrap=True)
     counts = Counter((group, result.verdict) for group, result in grouped)
     for group in dict.fromkeys(group for group, _ in grouped):
         numbers = (_styled(counts[group, verdict], verdict) for verdict in Verdict)
-        table.add_row(group.name, group.expected, *numbers)
+        table.add_row(escape(group.name), escape(group.expected), *numbers)
     return table
 
 
@@ -70,15 +72,15 @@ def _sum(results: Iterable[Result]) -> str:
     return "\n" + ", ".join(f"{_styled(counts[verdict], verdict) or 0} {verdict}" for verdict in Verdict)
 
 
-def write_json(path: Path, url: str, results: Iterable[Result]) -> None:
+def write_json(file: TextIO, url: str, results: Iterable[Result]) -> None:
     """Write the results as JSON: the server's URL, the counts, and every result."""
     listed = [asdict(result) for result in results]
     counts = Counter(result["verdict"] for result in listed)
     report = {"url": url, "counts": {verdict: counts[verdict] for verdict in Verdict}, "results": listed}
-    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    file.write(json.dumps(report, indent=2) + "\n")
 
 
-def write_junit(path: Path, results: Iterable[Result]) -> None:
+def write_junit(file: TextIO, results: Iterable[Result]) -> None:
     """Write the results as JUnit's XML: a suite for each part, a case for each check of an operation."""
     root = ET.Element("testsuites", name="contract")
     parts: dict[str, list[Result]] = {}
@@ -88,11 +90,17 @@ def write_junit(path: Path, results: Iterable[Result]) -> None:
         counts = Counter(result.verdict for result in found)
         suite = ET.SubElement(root, "testsuite", name=part, tests=str(len(found)))
         suite.set("failures", str(counts[Verdict.FAILED]))
-        suite.set("skipped", str(counts[Verdict.NOT_RUN]))
+        suite.set("errors", str(sum(map(_is_left, found))))
+        suite.set("skipped", str(counts[Verdict.NOT_RUN] - sum(map(_is_left, found))))
         for result in found:
             case = ET.SubElement(suite, "testcase", classname=result.operation, name=result.check)
             if result.verdict is not Verdict.PASSED:
-                tag = "failure" if result.verdict is Verdict.FAILED else "skipped"
+                tag = "error" if _is_left(result) else "failure" if result.verdict is Verdict.FAILED else "skipped"
                 ET.SubElement(case, tag, message="; ".join(result.details)).text = f"expected: {result.expected}"
     ET.indent(root)
-    ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+    ET.ElementTree(root).write(file, encoding="unicode", xml_declaration=True)
+
+
+def _is_left(result: Result) -> bool:
+    """Whether it is required and wasn't run."""
+    return result.required and result.verdict is Verdict.NOT_RUN

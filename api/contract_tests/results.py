@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+AUTHORIZATION, CONFORMANCE = "authorization", "conformance"
+
 Progress = Callable[[str], None]
 """Is told what is being tested."""
 
@@ -25,12 +27,12 @@ class Result:
     """One check of one operation.
 
     Args:
-        part: `authorization` or `conformance`.
+        part: `AUTHORIZATION` or `CONFORMANCE`.
         operation: Method and path.
         check: What was checked.
         expected: What the contract promises.
         verdict: How it has ended.
-        details: What deviates, or why it wasn't run.
+        details: What deviates, or why it wasn't run; no token stands in them.
         required: Whether the run is incomplete without it.
     """
 
@@ -46,9 +48,17 @@ class Result:
 def exit_code(results: Iterable[Result]) -> int:
     """0 when all that is required has passed and nothing failed, 1 with a failure, 3 when something required is left.
 
-    Click has 2 for wrong usage.
+    A run in which nothing has passed has left out everything. Click has 2 for wrong usage.
     """
     found = {(result.verdict, result.required) for result in results}
     if any(verdict is Verdict.FAILED for verdict, _ in found):
         return 1
-    return 3 if not found or (Verdict.NOT_RUN, True) in found else 0
+    complete = (Verdict.NOT_RUN, True) not in found and any(verdict is Verdict.PASSED for verdict, _ in found)
+    return 0 if complete else 3
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """The text without these secrets, the longest of them first."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "…")
+    return text

@@ -1,18 +1,19 @@
-"""A whole run: the server that is tested, what it trusts, and both parts."""
+"""A whole run: conformance, then authorization."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import httpx
 
-from api.contract import Contract
-from api.contract_tests.conformance import check_conformance, not_tested
+from api.contract import Contract, operations
+from api.contract_tests.conformance import Conformance, not_tested
 from api.contract_tests.defects import EXPIRED
-from api.contract_tests.material import Material, Trust
+from api.contract_tests.material import secrets_in
 from api.contract_tests.matrix import Matrix, rows
-from api.contract_tests.operations import Requirements, requirements
-from api.contract_tests.results import NotRun, Progress, Result
-from api.contract_tests.schema import good_requests, load
+from api.contract_tests.operations import Requirements
+from api.contract_tests.results import AUTHORIZATION, NotRun, Progress, Result
+from api.contract_tests.schema import TIMEOUT, good_requests, load
+from api.contract_tests.trust import Trust
 from api.development.clients import is_local
 
 
@@ -24,7 +25,7 @@ class Options:
         needed: Names of rows without which the run is incomplete, beside those that need no one's key.
         examples: How many requests conformance makes at most for each operation and phase.
         seed: What they are made from.
-        read_only: Whether operations that may change something are left out.
+        read_only: Whether only methods that change nothing are used.
         progress: Is told what is being done.
     """
 
@@ -35,52 +36,78 @@ class Options:
     progress: Progress = field(default=lambda _: None)
 
 
-def run(contract: Contract, url: str, trusted: Trust, options: Options) -> Iterator[Result]:
-    """Test a server; yields results as they come.
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A test of a server.
 
     Args:
-        contract: What it is to do.
+        contract: What it is to do, without references.
         url: Where it is, without the path of the contract's first server.
-        trusted: What it is to trust.
+        trust: What it is to trust.
+        tested: The operations to test, with what they require.
         options: How.
     """
-    required = requirements(contract)
-    if options.read_only:
-        left_out = [operation for operation in required if not operation.startswith("GET ")]
-        yield from (not_tested(operation, "left out by --read-only", required=False) for operation in left_out)
-        required = {operation: each for operation, each in required.items() if operation not in left_out}
-    yield from _conformance(contract, url, trusted, options, required)
-    yield from _authorization(contract, url, trusted, options, required)
 
+    contract: Contract
+    url: str
+    trust: Trust
+    tested: Mapping[str, Requirements]
+    options: Options
+    _successful: set[str] = field(default_factory=set)
 
-_Required = Mapping[str, Requirements]
+    def results(self) -> Iterator[Result]:
+        """Test; yields results as they come.
 
+        Raises:
+            ContractError: No request can be made up for an operation.
+            KeyboardInterrupt: Whoever waits for it has had enough.
+        """
+        yield from self._conformance()
+        yield from self._authorization()
 
-def _conformance(
-    contract: Contract, url: str, trusted: Trust, options: Options, required: _Required
-) -> Iterator[Result]:
-    scopes = {scope for each in required.values() for alternative in each.alternatives for scope in alternative}
-    try:
-        token, untestable = Material(trusted, sorted(scopes)).good, ""
-    except NotRun as reason:
-        token, untestable = None, f"there is no token that grants all scopes: {reason}"
-    testable = [operation for operation, each in required.items() if token or each.optional]
-    schema = load(contract, url, token=token, examples=options.examples, seed=options.seed, read_only=options.read_only)
-    yield from check_conformance(schema, testable, options.progress)
-    yield from (not_tested(operation, untestable) for operation in required if operation not in testable)
+    def _conformance(self) -> Iterator[Result]:
+        try:
+            token, untestable = self._best_token(), "the token that there is doesn't grant its scopes"
+        except NotRun as reason:
+            token, untestable = None, str(reason)
+        granted = self.trust.granted(token) if token else frozenset()
+        testable = [
+            operation
+            for operation, each in self.tested.items()
+            if each.optional or (token and any(granted >= alternative for alternative in each.alternatives))
+        ]
+        schema = load(
+            self.contract,
+            self.url,
+            token=token,
+            examples=self.options.examples,
+            seed=self.options.seed,
+            filtered=len(testable) < len(list(operations(self.contract))),
+            read_only=self.options.read_only,
+        )
+        conformance = Conformance(schema, testable, secrets_in(self.trust.secrets))
+        yield from conformance.run(self.options.progress)
+        self._successful.update(conformance.successful)
+        for operation, each in self.tested.items():
+            if operation not in testable:
+                needs = f"it needs credentials for {' and '.join(each.others)}, which can't be given"
+                yield not_tested(operation, untestable if each.alternatives else needs)
 
+    def _best_token(self) -> str:
+        """A token that is good for all operations, or at least for some."""
+        firsts = [alternative for each in self.tested.values() for alternative in each.alternatives[:1]]
+        try:
+            return self.trust.token(frozenset().union(*firsts))
+        except NotRun:
+            return self.trust.token(())
 
-def _authorization(
-    contract: Contract, url: str, trusted: Trust, options: Options, required: _Required
-) -> Iterator[Result]:
-    with httpx.Client(trust_env=not is_local(url), timeout=_TIMEOUT) as client:
-        requests = dict(good_requests(contract, load(contract, url)))
-        matrix = Matrix(trusted, requests, client, needed=None if trusted.signs else options.needed)
-        # Those with an expired token last, because it may have to be waited for.
-        for row in sorted(rows(required), key=lambda row: row.defect is EXPIRED):
-            options.progress(f"authorization: {row.operation}")
-            yield matrix.run(row)
-        yield from matrix.forms()
-
-
-_TIMEOUT = 10  # seconds
+    def _authorization(self) -> Iterator[Result]:
+        with httpx.Client(trust_env=not is_local(self.url), timeout=TIMEOUT) as client:
+            requests = dict(good_requests(self.contract, load(self.contract, self.url)))
+            needed = None if self.trust.signs else self.options.needed
+            matrix = Matrix(self.trust, requests, client, needed=needed, successful=self._successful)
+            # Those with an expired token last, because it may have to be waited for.
+            for row in sorted(rows(self.tested), key=lambda row: row.defect is EXPIRED):
+                self.options.progress(f"{AUTHORIZATION}: {row.operation}")
+                yield matrix.run(row)
+            yield from matrix.forms()

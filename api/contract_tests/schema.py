@@ -1,7 +1,7 @@
 """The contract as Schemathesis takes it, and good requests made from it."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import hypothesis
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase
+from hypothesis.errors import HypothesisException, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 from schemathesis import Case
 from schemathesis.core.failures import Failure, FailureGroup
@@ -24,6 +25,9 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from api.contract import Contract, ContractError, base_path, operations, scheme_kind
 
+TIMEOUT = 10
+"""Seconds that an answer may take."""
+
 
 def load(
     contract: Contract,
@@ -32,6 +36,7 @@ def load(
     token: str | None = None,
     examples: int = 50,
     seed: int = 0,
+    filtered: bool = False,
     read_only: bool = False,
 ) -> OpenApiSchema:
     """The contract as Schemathesis takes it.
@@ -42,6 +47,7 @@ def load(
         token: What its requests present, but for those that show that credentials matter; without one, none has any.
         examples: How many it tries at most for each operation.
         seed: What they are made from.
+        filtered: Whether some operations are left out, which sequences of operations might need.
         read_only: Whether methods that the contract doesn't declare are tried only if they are safe.
     """
     settings = {
@@ -54,7 +60,11 @@ def load(
             "with-security-parameters": token is not None,
         },
         "cache": {"enabled": False},
-        **({"phases": {"coverage": {"unexpected-methods": _SAFE}}} if read_only else {}),
+        "request-timeout": TIMEOUT,
+        "phases": {
+            "stateful": {"enabled": not filtered},
+            **({"coverage": {"unexpected-methods": _SAFE}} if read_only else {}),
+        },
         **({"headers": {"Authorization": f"Bearer {token}"}} if token else {}),
     }
     return schemathesis.openapi.from_dict(_bearer_view(contract), config=schemathesis.Config.from_dict(settings))
@@ -86,7 +96,8 @@ class Request:
         url: The URL, with its query.
         headers: The header fields that the contract asks for.
         body: The body.
-        has_input: Whether something had to be made up for it.
+        made_up: Whether input had to be made up for it, which may name something that isn't there.
+        responses: What the contract declares for each status.
     """
 
     case: Case[Any]
@@ -94,7 +105,17 @@ class Request:
     url: str
     headers: tuple[tuple[str, str], ...]
     body: str | bytes | None
-    has_input: bool
+    made_up: bool
+    responses: Mapping[str, Any]
+
+    def codes(self, status: int) -> set[str]:
+        """The problem codes that the contract names for a status, as examples or in a list."""
+        declared = self.responses.get(str(status), {})
+        media_types = declared.get("content", {}).values()
+        shown = [each.get("example") for each in media_types]
+        shown += [each.get("value") for media_type in media_types for each in media_type.get("examples", {}).values()]
+        listed = [each.get("schema", {}).get("properties", {}).get("code", {}).get("enum", ()) for each in media_types]
+        return {example["code"] for example in shown if isinstance(example, dict) and "code" in example}.union(*listed)
 
     def undeclared(self, response: httpx.Response) -> Iterator[Failure]:
         """How an answer differs from those that the contract declares: in status, media type, header fields, schema."""
@@ -113,25 +134,53 @@ _AS_DECLARED = [
 
 
 def good_requests(contract: Contract, schema: OpenApiSchema) -> Iterator[tuple[str, Request]]:
-    """One request for each operation, by its method and path; from its examples where there are any."""
+    """One request for each operation, by its method and path; from its examples where there are any.
+
+    Args:
+        contract: The contract, without references.
+        schema: The same, from `load`.
+
+    Raises:
+        ContractError: No request can be made up for an operation.
+    """
     for result in schema.get_all_operations():
         if isinstance(result, Err):
             raise ContractError(f"Schemathesis can't read an operation: {result.err()}")
         operation = result.ok()
         item = contract["paths"][operation.path]
-        declared = (item, item[operation.method])
-        has_input = any(part.get("parameters") or part.get("requestBody") for part in declared)
-        yield operation.label, _good_request(operation, has_input=has_input)
+        declared = item[operation.method]
+        parameters = [*item.get("parameters", ()), *declared.get("parameters", ())]
+        inputs = [each for each in parameters if each.get("required")]
+        inputs += declared.get("requestBody", {}).get("content", {}).values()
+        case = _case(operation) if inputs else operation.Case()
+        yield operation.label, _request(case, declared, made_up=not all(map(_has_example, inputs)))
 
 
-def _good_request(operation: Any, *, has_input: bool) -> Request:
-    strategies = [*operation.get_strategies_from_examples(), operation.as_strategy()] if has_input else []
-    case = _simplest(strategies[0]) if strategies else operation.Case()
+def _case(operation: Any) -> Case[Any]:
+    strategies = [*operation.get_strategies_from_examples(), operation.as_strategy()]
+    try:
+        case = _simplest(strategies[0])
+    except (HypothesisException, Unsatisfiable) as error:
+        raise ContractError(f"No request can be made up for {operation.label}: {error}") from error
+    for name in ("query", "headers", "cookies"):
+        required = {parameter.name.lower() for parameter in getattr(operation, name) if parameter.is_required}
+        given = getattr(case, name) or {}
+        setattr(case, name, {key: value for key, value in given.items() if key.lower() in required})
+    return case
+
+
+def _has_example(declared: Mapping[str, Any]) -> bool:
+    schema = declared.get("schema", {})
+    return any("example" in each or "examples" in each for each in (declared, schema)) or "default" in schema
+
+
+def _request(case: Case[Any], declared: Mapping[str, Any], *, made_up: bool) -> Request:
     parts = case.as_transport_kwargs()
     prepared = requests.Request(**{name: parts[name] for name in _PARTS if name in parts}).prepare()
     headers = [(name, _text(value)) for name, value in prepared.headers.items() if name.lower() not in _SET_BY_CLIENT]
     body: Any = prepared.body  # text or bytes, as files are read already
-    return Request(case, str(prepared.method), str(prepared.url), tuple(headers), body, has_input)
+    responses = declared.get("responses", {})
+    return Request(case, str(prepared.method), str(prepared.url), tuple(headers), body, made_up, responses)
 
 
 def _text(value: str | bytes) -> str:

@@ -1,15 +1,17 @@
-"""Where access tokens come from: the environment, an issuer by client credentials, or the development issuer."""
+"""Where access tokens come from: the environment, an issuer by client credentials, or the development issuer.
+
+Sources don't look at what they give: `Trust` does.
+"""
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import httpx
 
 from api.contract_tests.results import NotRun
 from api.development.clients import is_local
-from security.claims import granted_scopes
 from security.errors import InvalidToken
 from security.jwt import SignedJWT
 
@@ -20,16 +22,15 @@ MARGIN = 120
 class TokenSource(Protocol):
     """Gives access tokens that the issuer has signed."""
 
-    def token(self, scopes: Collection[str], *, without: Collection[str] = (), **changes: Any) -> str:
-        """A good token.
+    def token(self, scopes: Collection[str], changes: Mapping[str, Any]) -> str:
+        """A token.
 
         Args:
-            scopes: What it must grant.
-            without: What it must not grant.
-            changes: Claims that it must have in place of good ones.
+            scopes: What it should grant.
+            changes: Claims that it should have in place of good ones.
 
         Raises:
-            NotRun: This source can't give such a token.
+            NotRun: This source has no such token.
         """
 
 
@@ -42,7 +43,7 @@ class GivenTokens:
         kept: Tokens that were good once.
         wait: Seconds that may be spent on waiting for one to expire.
         clock: The time in seconds since the epoch; for tests.
-        sleep: Waits for so many seconds; for tests.
+        sleep: Waits for so many seconds.
     """
 
     good: str | None
@@ -51,31 +52,31 @@ class GivenTokens:
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
-    def token(self, scopes: Collection[str], *, without: Collection[str] = (), **changes: Any) -> str:
+    def token(self, scopes: Collection[str], changes: Mapping[str, Any]) -> str:
         if changes.keys() == {"exp"}:
             return self._expired()
         if changes:
             raise NotRun(f"only the issuer can sign another {', '.join(changes)}")
         if self.good is None:
             raise NotRun("no token: set CONTRACT_TOKEN, or CONTRACT_CLIENT_ID and CONTRACT_CLIENT_SECRET")
-        check_scopes(self.good, scopes, without, "CONTRACT_TOKEN")
         return self.good
 
     def _expired(self) -> str:
-        tokens = [*self.kept, *([self.good] if self.good else [])]
-        if not tokens:
+        expiries = {token: expiry(token) for token in (*self.kept, *([self.good] if self.good else []))}
+        token = min(expiries, key=lambda token: expiries[token], default=None)
+        if token is None:
             raise NotRun("no expired token: set CONTRACT_EXPIRED_TOKEN, or keep one with --keep for a later run")
-        token = min(tokens, key=_expiry)
-        left = _expiry(token) + MARGIN - self.clock()
+        left = expiries[token] + MARGIN - self.clock()
         if left > max(0, self.wait):
             raise NotRun(f"no token has expired yet: one will have in {left:.0f} seconds, for which --wait would wait")
-        self.sleep(max(0, left))
+        if left > 0:
+            self.sleep(left)
         return token
 
 
 @dataclass(frozen=True)
 class ClientCredentials:
-    """Asks an issuer's token endpoint (RFC 6749, section 4.4), with Auth0's parameter `audience`.
+    """Asks an issuer's token endpoint (RFC 6749, section 4.4), with Auth0's parameter `audience`; never twice the same.
 
     Args:
         token_endpoint: Where to ask.
@@ -90,23 +91,29 @@ class ClientCredentials:
     client_secret: str
     audience: str
     other_audience: str | None = None
+    _answers: dict[tuple[str, ...], str | NotRun] = field(default_factory=dict)
 
-    def token(self, scopes: Collection[str], *, without: Collection[str] = (), **changes: Any) -> str:
+    def token(self, scopes: Collection[str], changes: Mapping[str, Any]) -> str:
         if changes.keys() - {"aud"}:
             raise NotRun(f"client credentials don't give a token with another {', '.join(changes)}")
         if changes and not self.other_audience:
             raise NotRun("CONTRACT_OTHER_AUDIENCE is not set: the identifier of another API that the client may call")
-        asked = {
-            "grant_type": "client_credentials",
-            "client_id": self.client_id,
-            "client_secret": self.client_secret,
-            "audience": self.other_audience if changes else self.audience,
-            **({"scope": " ".join(sorted(scopes))} if scopes else {}),
-        }
-        answer = _post(self.token_endpoint, data=asked)
-        if not changes:
-            check_scopes(answer, scopes, without, f"the client {self.client_id}")
+        audience, scopes = (self.other_audience or "", ()) if changes else (self.audience, tuple(sorted(scopes)))
+        asked = (audience, *scopes)
+        if asked not in self._answers:
+            self._answers[asked] = self._ask(audience, " ".join(scopes))
+        answer = self._answers[asked]
+        if isinstance(answer, NotRun):
+            raise answer
         return answer
+
+    def _ask(self, audience: str, scope: str) -> str | NotRun:
+        client = {"client_id": self.client_id, "client_secret": self.client_secret}
+        asked = {"grant_type": "client_credentials", **client, "audience": audience}
+        try:
+            return _post(self.token_endpoint, data={**asked, "scope": scope} if scope else asked)
+        except NotRun as reason:
+            return reason
 
 
 @dataclass(frozen=True)
@@ -121,29 +128,19 @@ class DevelopmentTokens:
     signing_endpoint: str
     audience: str
 
-    def token(self, scopes: Collection[str], *, without: Collection[str] = (), **changes: Any) -> str:
+    def token(self, scopes: Collection[str], changes: Mapping[str, Any]) -> str:
         claims = {"scope": " ".join(sorted(scopes)), **changes}
-        return _post(self.signing_endpoint, json={"audience": self.audience, "scope": "", "claims": claims})
-
-
-@dataclass(frozen=True)
-class FirstOf:
-    """The first of several sources that can give a token."""
-
-    sources: Sequence[TokenSource]
-
-    def token(self, scopes: Collection[str], *, without: Collection[str] = (), **changes: Any) -> str:
-        reasons = []
-        for source in self.sources:
-            try:
-                return source.token(scopes, without=without, **changes)
-            except NotRun as reason:
-                reasons.append(str(reason))
-        raise NotRun("; ".join(reasons))
+        return _post(self.signing_endpoint, json={"audience": self.audience, "claims": claims})
 
 
 def environment_sources(
-    environ: Mapping[str, str], *, token_endpoint: str, audience: str, kept: Sequence[str], wait: float
+    environ: Mapping[str, str],
+    *,
+    token_endpoint: str,
+    audience: str,
+    kept: Sequence[str] = (),
+    wait: float = 0,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> list[TokenSource]:
     """The sources that the environment names.
 
@@ -154,25 +151,17 @@ def environment_sources(
         audience: The API that is tested.
         kept: Tokens of earlier runs.
         wait: Seconds that may be spent on waiting for a token to expire.
+        sleep: Waits for so many seconds.
     """
     expired = environ.get("CONTRACT_EXPIRED_TOKEN")
-    given = GivenTokens(environ.get("CONTRACT_TOKEN") or None, [*([expired] if expired else []), *kept], wait)
+    given = [*([expired] if expired else []), *kept]
+    sources: list[TokenSource] = [GivenTokens(environ.get("CONTRACT_TOKEN") or None, given, wait, sleep=sleep)]
     other = environ.get("CONTRACT_OTHER_AUDIENCE") or None
-    sources: list[TokenSource] = [given]
     for name in ("CONTRACT_CLIENT", "CONTRACT_OTHER_CLIENT"):
         client_id, secret = environ.get(f"{name}_ID"), environ.get(f"{name}_SECRET")
         if client_id and secret:
             sources.append(ClientCredentials(token_endpoint, client_id, secret, audience, other))
     return sources
-
-
-def check_scopes(token: str, scopes: Collection[str], without: Collection[str], what: str) -> None:
-    """Check what a token grants. Raises `NotRun` when it isn't what it should be."""
-    granted = granted_scopes(read_token(token).claims, "scope", "scp", "permissions")
-    if missing := set(scopes) - granted:
-        raise NotRun(f"{what} isn't granted {' '.join(sorted(missing))}")
-    if superfluous := granted.intersection(without):
-        raise NotRun(f"{what} is granted {' '.join(sorted(superfluous))}, whatever is asked for")
 
 
 def read_token(token: str) -> SignedJWT:
@@ -187,9 +176,13 @@ def read_token(token: str) -> SignedJWT:
         raise NotRun(refusal.description) from refusal
 
 
-def _expiry(token: str) -> float:
-    expiry = read_token(token).claims.get("exp", 0)
-    return float(expiry) if isinstance(expiry, int | float) else 0
+def expiry(token: str) -> float:
+    """When a token expires, in seconds since the epoch; one that doesn't say, or can't be read, never does."""
+    try:
+        exp = read_token(token).claims.get("exp")
+    except NotRun:
+        return float("inf")
+    return exp if isinstance(exp, int | float) else float("inf")
 
 
 def _post(url: str, **body: Any) -> str:

@@ -2,13 +2,15 @@
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from api.app import build, create_app
 from api.contract import declared_scopes
-from api.contract_tests.material import Trust
-from api.contract_tests.sources import DevelopmentTokens, FirstOf, environment_sources
+from api.contract_tests.results import Progress
+from api.contract_tests.sources import DevelopmentTokens, environment_sources
+from api.contract_tests.trust import Trust
 from api.development.clients import is_local
 from api.development.issuer import SIGNING_ENDPOINT, DevelopmentIssuer, serve_in_background
 from api.loading import load_contract
@@ -40,14 +42,17 @@ def served_here(settings: Settings) -> Iterator[tuple[str, Settings]]:
         yield url, settings
 
 
-def trust(settings: Settings, environ: Mapping[str, str], *, kept: Sequence[str], wait: float) -> Trust:
+def trust(
+    settings: Settings, environ: Mapping[str, str], *, kept: Sequence[str], wait: float, progress: Progress
+) -> Trust:
     """What the server is to trust.
 
     Args:
-        settings: Its first issuer, its audience and its algorithms.
+        settings: Its audience, its algorithms, and its issuers, of which the first is tested.
         environ: Where tokens come from, as `environment_sources` has it.
         kept: Tokens of earlier runs.
         wait: Seconds that may be spent on waiting for a token to expire.
+        progress: Is told when that is done.
     """
     issuer = Issuer(settings.issuers[0], settings.algorithms)
     try:
@@ -55,19 +60,30 @@ def trust(settings: Settings, environ: Mapping[str, str], *, kept: Sequence[str]
     except IssuerError as error:
         logger.warning("%s", error)
         metadata, endpoints = {}, issuer.usual_endpoints()
+
+    def sleep(seconds: float) -> None:
+        progress(f"waiting {seconds:.0f} seconds for a token to expire")
+        time.sleep(seconds)
+
     sources = environment_sources(
-        environ, token_endpoint=endpoints.token, audience=settings.audience, kept=kept, wait=wait
+        environ, token_endpoint=endpoints.token, audience=settings.audience, kept=kept, wait=wait, sleep=sleep
     )
     signing = metadata.get(SIGNING_ENDPOINT) if is_local(issuer.url) else None
     if signing:
         sources.append(DevelopmentTokens(signing, settings.audience))
     return Trust(
-        issuer.url, settings.audience, keys=lambda: _keys(issuer), source=FirstOf(sources), signs=bool(signing)
+        issuer=issuer.url,
+        audience=settings.audience,
+        keys=lambda: _keys(issuer),
+        sources=sources,
+        signs=bool(signing),
+        permissions=settings.permissions,
     )
 
 
 def _keys(issuer: Issuer) -> KeyIndex:
     try:
         return issuer.fetch_keys().keys
-    except IssuerError:
+    except IssuerError as error:
+        logger.warning("%s", error)
         return {}
