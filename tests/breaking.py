@@ -1,7 +1,8 @@
 """What the contract breaks of its last release, and `make release-spec`, which records a new one.
 
 Breaking is what a program may fail of that was written, or generated, for the released contract. Redocly compares what
-both contracts say; the security that operations inherit and the default server are written out for it.
+both contracts say; the security that operations inherit and the default server are written out for it. What it doesn't
+look for is compared here: the first server, header fields that answers always have, and the flows that bring tokens.
 """
 
 import copy
@@ -9,10 +10,12 @@ import json
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+from connexion.json_schema import resolve_refs
 
 from api.contract import Contract, operations
 from api.loading import load_contract
@@ -41,7 +44,35 @@ def breaking_changes(released: Contract, current: Contract) -> list[str]:
     found = [
         (change["path"], verdict) for change in json.loads(answer.stdout)["changes"] for verdict in change["verdicts"]
     ]
-    return [f"{place}: {verdict['message']}" for place, verdict in found if verdict["impact"] == "major"]
+    breaking = [f"{place}: {verdict['message']}" for place, verdict in found if verdict["impact"] == "major"]
+    return [*breaking, *_unseen(resolve_refs(released), resolve_refs(current))]
+
+
+def _unseen(released: Contract, current: Contract) -> Iterator[str]:
+    """What Redocly doesn't look for."""
+    first = [contract.get("servers", [{"url": "/"}])[0]["url"] for contract in (released, current)]
+    if first[0] != first[1]:
+        yield f"#/servers/0/url: The first server was {first[0]}, and is {first[1]}."
+    there = {(method, path) for method, path, *_ in operations(current)}
+    for method, path, *what in sorted(set(_promises(released)) - set(_promises(current))):
+        if (method, path) in there:  # one that isn't, Redocly has seen
+            yield f"{method} {path}: {' '.join(what)} is promised no more."
+    for scheme, flow in sorted(set(_flows(released)) - set(_flows(current))):
+        yield f"#/components/securitySchemes/{scheme}: The flow {flow} is gone."
+
+
+def _promises(contract: Contract) -> Iterator[tuple[str, ...]]:
+    """The header fields that answers always have."""
+    for method, path, operation, _ in operations(contract):
+        for status, response in operation.get("responses", {}).items():
+            for name, header in response.get("headers", {}).items():
+                if header.get("required"):
+                    yield method, path, status, name
+
+
+def _flows(contract: Contract) -> Iterator[tuple[str, str]]:
+    schemes = contract.get("components", {}).get("securitySchemes", {})
+    return ((name, flow) for name, scheme in schemes.items() for flow in scheme.get("flows", {}))
 
 
 def _written_out(contract: Contract) -> Contract:

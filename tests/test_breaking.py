@@ -60,6 +60,10 @@ BREAKING: dict[str, Change] = {
     "operation renamed": lambda c: status(c).update(operationId="health"),
     "path removed": lambda c: c["paths"].pop("/status"),
     "path renamed": lambda c: c["paths"].update({"/mail": c["paths"].pop("/letters")}),
+    "server put before the first": lambda c: c.update(servers=[{"url": "/v2"}, {"url": "/"}]),
+    "header field made optional": lambda c: send(c)["responses"]["201"]["headers"]["Location"].pop("required"),
+    "header field removed": lambda c: send(c)["responses"]["201"].pop("headers"),
+    "flow removed": lambda c: c["components"]["securitySchemes"]["oauth2"]["flows"].popitem(),
     "server moved": lambda c: c.update(servers=[{"url": "/v2"}]),
     "required parameter added": lambda c: find(c)["parameters"].append(query(required=True)),
     "required parameter of the path item added": lambda c: c["paths"]["/status"].update(
@@ -100,6 +104,8 @@ COMPATIBLE: dict[str, Change] = {
     "required response property added": lambda c: (
         letter(c)["properties"].update(to={"type": "string"}), letter(c)["required"].append("to")),
     "response property value removed": lambda c: letter(c)["properties"]["state"]["enum"].pop(),
+    "server added": lambda c: c.update(servers=[{"url": "/"}, {"url": "/v2"}]),
+    "header field added": lambda c: send(c)["responses"]["201"]["headers"].update({"X-A": {"schema": {}}}),
     "error added": lambda c: find(c)["responses"].update({"503": {"description": "Try again."}}),
     "descriptions changed": lambda c: (c["info"].update(description="Mail."), letter(c).update(description="Mail.")),
     "component inlined": lambda c: c["paths"]["/letters"]["post"]["responses"]["201"]["content"].update(
