@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
 
-.PHONY: run test contract token lint mutants lock release-spec
+.PHONY: run test contract token sdk lint mutants lock release-spec
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
@@ -19,6 +19,10 @@ contract: $(VENV)/test ## Test the API against its contract, here or at URL
 
 token: $(VENV)/run ## Print an access token of the development issuer (SCOPE="read:messages", or empty)
 	@$(BIN)/python -m api token $(if $(filter undefined,$(origin SCOPE)),,--scope "$$SCOPE")
+
+# LANG is also the name of the locale's variable, so only the command line's counts, and the locale gets its own again.
+sdk: $(VENV)/test ## Generate a client from the contract (LANG=python; without it, print the languages)
+	@LANG=C.UTF-8 $(BIN)/python -m api sdk $(if $(filter command,$(origin LANG)),$(LANG),--list)
 
 lint: $(VENV)/test ## Check formatting, style and types
 	$(BIN)/ruff format --check
@@ -37,7 +41,7 @@ lock: $(VENV)/test ## Pin the newest releases that pyproject.toml allows
 		pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		-c requirements.txt --extra contract --group dev pyproject.toml -o requirements-dev.txt
+		-c requirements.txt --extra contract --extra sdk --group dev pyproject.toml -o requirements-dev.txt
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -137,6 +137,32 @@ def contract(url: str | None, spec: Path | None, **options: Any) -> None:
     sys.exit(test(_settings(development=True, spec=spec), url, **options))
 
 
+@cli.command()
+@_SPEC
+@click.argument("language", required=False)
+@click.option("--list", "listed", is_flag=True, help="Name the languages.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="The folder; by default sdk/LANGUAGE.")
+@click.option(
+    "--server", metavar="URL", help="What the client calls; by default what the contract or HOST and PORT say."
+)
+def sdk(language: str | None, spec: Path | None, output: Path | None, server: str | None, *, listed: bool) -> None:
+    """Generate a client for the API in LANGUAGE from the contract, with openapi-generator."""
+    from api.sdk.languages import languages
+
+    known = languages()
+    if listed:
+        click.echo("\n".join(known))
+        return
+    if language not in known:
+        raise click.UsageError(f"LANGUAGE must be one of {', '.join(known)}.")
+    try:
+        from api.sdk.command import generate
+    except ImportError as error:
+        raise click.ClickException(f"{error}. Generating a client needs the extra 'sdk': `make .venv/test`") from error
+
+    generate(_settings(development=True, spec=spec), language, known[language], output or Path("sdk", language), server)
+
+
 def _get(url: str) -> Any:
     return httpx.get(url, trust_env=False).raise_for_status().json()
 
