@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
 
-.PHONY: run test contract token sdk lint mutants lock release-spec
+.PHONY: run test contract token sdk clients lint mutants lock release-spec
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
@@ -23,6 +23,9 @@ token: $(VENV)/run ## Print an access token of the development issuer (SCOPE="re
 # LANG is also the name of the locale's variable, so only the command line's counts, and the locale gets its own again.
 sdk: $(VENV)/test ## Generate a client from the contract (LANG=python; without it, print the languages)
 	@LANG=C.UTF-8 $(BIN)/python -m api sdk $(if $(filter command,$(origin LANG)),$(LANG),--list)
+
+clients: $(VENV)/test ## Build and call the clients in every language, and write down in docs/clients what was run
+	CLIENTS_TABLE=write $(BIN)/python -m pytest tests/test_clients.py
 
 lint: $(VENV)/test ## Check formatting, style and types
 	$(BIN)/ruff format --check

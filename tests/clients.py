@@ -1,0 +1,133 @@
+"""What builds and runs the clients: the commands of `clients.yaml`, on a machine that has the toolchains."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import openapi_generator_cli
+import pytest
+import tree_sitter_objc
+import tree_sitter_swift
+import yaml
+from tree_sitter import Language, Node, Parser
+
+from tests.processes import ROOT, clean_environ
+
+DOCS = ROOT / "docs" / "clients"
+NODE = ROOT / "tests" / "clients"
+
+_GRAMMARS: Mapping[str, Callable[[], object]] = {"objc": tree_sitter_objc.language, "swift": tree_sitter_swift.language}
+_EMPTY_TUPLE = re.compile(rb"(?<=[=:] )\(\)(?=\)? as!)")  # as a value the grammar of Swift doesn't know it
+_SUFFIXES = {"objc": (".m", ".h"), "swift": (".swift",)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A program, or a generated client with the program that calls it.
+
+    Args:
+        file: The program's name in its folder.
+        run: The command that runs it.
+        build: The command that builds it first.
+        parsed: The grammar to read the sources with, where nothing here compiles them.
+        language: The name by which the client is generated.
+    """
+
+    file: str | None = None
+    run: str | None = None
+    build: str | None = None
+    parsed: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """A language, what it takes to build and run it, and its parts."""
+
+    commands: tuple[str, ...] = ()
+    packages: str | None = None
+    modules: str | None = None
+    version: Mapping[str, str] | None = None
+    program: Part | None = None
+    sdk: Part | None = None
+
+    def missing(self) -> str | None:
+        """What to install, if something is missing."""
+        lacking = [name for name in self.commands if not (shutil.which(name) or Path(name).is_file())]
+        if lacking:
+            return f"this needs {', '.join(lacking)}" + (f": install Debian's {self.packages}" if self.packages else "")
+        if self.modules and not (NODE / "node_modules" / self.modules).is_dir():
+            return f"this needs Node modules: run `npm ci --prefix {NODE.relative_to(ROOT)}`"
+        return None
+
+    def versions(self) -> str:
+        """The toolchain and its version, without what changes with every patch."""
+        return ", ".join(f"{name} {_version(command)}" for name, command in (self.version or {}).items())
+
+
+def clients() -> dict[str, Client]:
+    """The clients, by the name of their language."""
+    table = yaml.safe_load((ROOT / "tests" / "clients.yaml").read_text())
+    return {name: _client(**given) for name, given in table.items()}
+
+
+def _client(program: Mapping[str, str] | None = None, sdk: Mapping[str, str] | None = None, **given: object) -> Client:
+    parts = {"program": program and Part(**program), "sdk": sdk and Part(**sdk)}
+    return Client(**given, **parts)  # type: ignore[arg-type]  # the file says what they are
+
+
+def _version(command: str) -> str:
+    found = re.search(r"\d+\.\d+", shell(command, cwd=ROOT).stdout)
+    return found[0] if found else "of an unknown version"
+
+
+def shell(command: str, cwd: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of the table to its end."""
+    places = {
+        "DOCS": str(DOCS),
+        "MODULES": str(NODE / "node_modules"),
+        "GENERATOR": str(Path(openapi_generator_cli.__file__).with_name("openapi-generator.jar")),
+        "PYTHON": sys.executable,
+    }
+    return subprocess.run(  # noqa: S603  # the tests' own commands
+        [str(shutil.which("bash")), "-euo", "pipefail", "-c", command],
+        env=clean_environ(**places, **environ),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def unparsed(grammar: str, place: Path) -> list[str]:
+    """Where a file, or the files of a folder, can't be read as the language that they are in."""
+    parser = Parser(Language(_GRAMMARS[grammar]()))
+    files = [place] if place.is_file() else [path for path in place.rglob("*") if path.suffix in _SUFFIXES[grammar]]
+    assert files, f"nothing to parse in {place}"
+    return [
+        f"{path.name}:{node.start_point.row + 1}"
+        for path in sorted(files)
+        for node in _errors(parser.parse(_EMPTY_TUPLE.sub(b"0 ", path.read_bytes())).root_node)
+    ]
+
+
+def _errors(node: Node) -> Iterator[Node]:
+    if node.is_error or node.is_missing:
+        yield node
+    for child in node.children if node.has_error else ():
+        yield from _errors(child)
+
+
+CLIENTS = clients()
+
+
+def require(client: Client) -> None:
+    """Without what builds and runs it the test is skipped; in CI it fails."""
+    if missing := client.missing():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
