@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from api.sdk.languages import languages
 from tests.processes import ROOT, run, running
 from tests.serving import wait_until
 from tests.tenant import AUDIENCE, Tenant
@@ -21,6 +22,7 @@ def test_every_command_is_one_that_is_run_here_or_by_ci() -> None:
         "make run ",
         "make test ",
         "make contract",
+        "make sdk ",
         "curl -i ",
         "AUTH0_DOMAIN=",
         "CONTRACT_TOKEN=",
@@ -42,6 +44,13 @@ def test_make_run_and_the_calls_do_what_the_readme_says() -> None:
     assert statuses == ["200", "401", "200", "403"]
     assert 'www-authenticate: Bearer realm="https://api.example.com"' in answers[1]
     assert 'scope="read:messages"' in answers[3]
+
+
+def test_make_sdk_generates_a_client() -> None:
+    listed, generated = (run(["bash", "-c", command]) for command in COMMANDS if command.startswith("make sdk"))
+    assert listed.stdout.split() == list(languages())
+    assert generated.returncode == 0, generated.stderr
+    assert (ROOT / "sdk" / "python" / "messages_client" / "__init__.py").exists()
 
 
 def test_printed_lines_are_those_of_the_readme() -> None:
