@@ -5,14 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import openapi_generator_cli
 import pytest
 import tree_sitter_objc
-import tree_sitter_swift
 import yaml
 from tree_sitter import Language, Node, Parser
 
@@ -20,10 +20,6 @@ from tests.processes import ROOT, clean_environ
 
 DOCS = ROOT / "docs" / "clients"
 NODE = ROOT / "tests" / "clients"
-
-_GRAMMARS: Mapping[str, Callable[[], object]] = {"objc": tree_sitter_objc.language, "swift": tree_sitter_swift.language}
-_EMPTY_TUPLE = re.compile(rb"(?<=[=:] )\(\)(?=\)? as!)")  # as a value the grammar of Swift doesn't know it
-_SUFFIXES = {"objc": (".m", ".h"), "swift": (".swift",)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +30,14 @@ class Part:
         file: The program's name in its folder.
         run: The command that runs it.
         build: The command that builds it first.
-        parsed: The grammar to read the sources with, where nothing here compiles them.
+        parsed: Whether the sources are only parsed, since nothing here compiles them.
         language: The name by which the client is generated.
     """
 
     file: str | None = None
     run: str | None = None
     build: str | None = None
-    parsed: str | None = None
+    parsed: bool = False
     language: str | None = None
 
 
@@ -58,9 +54,8 @@ class Client:
 
     def missing(self) -> str | None:
         """What to install, if something is missing."""
-        lacking = [name for name in self.commands if not (shutil.which(name) or Path(name).is_file())]
-        if lacking:
-            return f"this needs {', '.join(lacking)}" + (f": install Debian's {self.packages}" if self.packages else "")
+        if lacking := [names for names in self.commands if not any(map(_is_there, names.split(" or ")))]:
+            return f"this needs {', '.join(lacking)}, which .ci/run installs (from Debian: {self.packages})"
         if self.modules and not (NODE / "node_modules" / self.modules).is_dir():
             return f"this needs Node modules: run `npm ci --prefix {NODE.relative_to(ROOT)}`"
         return None
@@ -76,9 +71,12 @@ def clients() -> dict[str, Client]:
     return {name: _client(**given) for name, given in table.items()}
 
 
-def _client(program: Mapping[str, str] | None = None, sdk: Mapping[str, str] | None = None, **given: object) -> Client:
-    parts = {"program": program and Part(**program), "sdk": sdk and Part(**sdk)}
-    return Client(**given, **parts)  # type: ignore[arg-type]  # the file says what they are
+def _is_there(name: str) -> bool:
+    return bool(shutil.which(name)) or Path(name).is_file()
+
+
+def _client(*, program: Any = None, sdk: Any = None, **given: Any) -> Client:
+    return Client(program=program and Part(**program), sdk=sdk and Part(**sdk), **given)
 
 
 def _version(command: str) -> str:
@@ -90,7 +88,7 @@ def shell(command: str, cwd: Path, **environ: str) -> "subprocess.CompletedProce
     """Run a command of the table to its end."""
     places = {
         "DOCS": str(DOCS),
-        "MODULES": str(NODE / "node_modules"),
+        "NODE": str(NODE),
         "GENERATOR": str(Path(openapi_generator_cli.__file__).with_name("openapi-generator.jar")),
         "PYTHON": sys.executable,
     }
@@ -105,15 +103,15 @@ def shell(command: str, cwd: Path, **environ: str) -> "subprocess.CompletedProce
     )
 
 
-def unparsed(grammar: str, place: Path) -> list[str]:
-    """Where a file, or the files of a folder, can't be read as the language that they are in."""
-    parser = Parser(Language(_GRAMMARS[grammar]()))
-    files = [place] if place.is_file() else [path for path in place.rglob("*") if path.suffix in _SUFFIXES[grammar]]
-    assert files, f"nothing to parse in {place}"
+def unparsed(folder: Path) -> list[str]:
+    """Where a folder's files of Objective-C can't be read as such."""
+    parser = Parser(Language(tree_sitter_objc.language()))
+    files = [path for path in folder.rglob("*") if path.suffix in (".m", ".h")]
+    assert files, f"there is nothing to parse in {folder}"
     return [
         f"{path.name}:{node.start_point.row + 1}"
         for path in sorted(files)
-        for node in _errors(parser.parse(_EMPTY_TUPLE.sub(b"0 ", path.read_bytes())).root_node)
+        for node in _errors(parser.parse(path.read_bytes()).root_node)
     ]
 
 

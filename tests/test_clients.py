@@ -19,10 +19,9 @@ HEADER = (
     "| language | program | SDK generated | SDK built | SDK called | with |\n| --- | --- | --- | --- | --- | --- |\n"
 )
 
-pytestmark = pytest.mark.timeout(300)  # compilers
-
-
 STATUSES = (200, 401, 403)
+
+pytestmark = pytest.mark.timeout(300)  # compilers take their time
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,8 @@ class Served:
 
     def call(self, command: str, folder: Path, token: str | None = None, **environ: str) -> str:
         """What a program prints that calls it."""
-        if token:
-            environ["ACCESS_TOKEN"] = token
-        done = shell(command, folder, API_URL=self.url, **environ)
+        before = f"export ACCESS_TOKEN={token}" if token else "unset ACCESS_TOKEN"
+        done = shell(f"{before}\n{command}", folder, API_URL=self.url, **environ)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
@@ -77,11 +75,6 @@ def build(part: Part, folder: Path, **environ: str) -> None:
 def test_program_prints_status_and_body(name: str, served: Served, table: Table, tmp_path: Path) -> None:
     client, part = CLIENTS[name], CLIENTS[name].program
     assert part
-    assert part.file
-    if part.parsed:
-        assert unparsed(part.parsed, DOCS / part.file) == []
-        table[name]["program"] = f"[parsed]({part.file})"
-        return
     require(client)
     build(part, tmp_path)
     for status in STATUSES:
@@ -105,8 +98,8 @@ def test_sdk_sends_the_token_and_has_an_error_of_its_own(
     assert documented(sdk), "it doesn't say what a 403 means"
     table[name]["generated"] = f"`{part.language}`"
     if part.parsed:
-        assert unparsed(part.parsed, sdk) == []
-        table[name] |= {"built": "parsed", "called": f"[not run](sdk/{part.file})" if part.file else "not run"}
+        assert unparsed(sdk) == []
+        table[name] |= {"built": "parsed only", "called": "no"}
         return
     require(client)
     build(part, folder, SDK=str(sdk))
@@ -146,21 +139,6 @@ def test_python_example_renews_its_token_before_it_expires(
     assert done.stdout == f"{served.ask(200).json()['message']}\n" * 3
 
 
-def test_swift_example_uses_what_is_generated(tmp_path: Path) -> None:
-    """No compiler here checks it, so at least its names are looked up."""
-    assert run(api("sdk", "swift", "--output", str(tmp_path))).returncode == 0
-    sources = "".join(path.read_text() for path in tmp_path.rglob("*.swift"))
-    for declaration in (
-        r"class MessagesClientAPIConfiguration\b",
-        r"public init\(\s*basePath: String",
-        r"public var customHeaders: \[String: String\]",
-        r"class func privateScoped\(apiConfiguration: MessagesClientAPIConfiguration",
-        r"struct Problem: .*Codable",
-        r"case error\(Int, Data\?, URLResponse\?, (any )?(Swift\.)?Error\)",
-    ):
-        assert re.search(declaration, sources), declaration
-
-
 def rows(table: Table) -> str:
     """The table as it stands in the README."""
     columns = ("program", "generated", "built", "called", "with")
@@ -174,7 +152,7 @@ def test_table_of_the_readme_is_what_was_run(table: Table) -> None:
     for name, client in CLIENTS.items():
         if any(getattr(client, part) and column not in table[name] for part, column in expected.items()):
             pytest.skip(f"{name} hasn't been run")
-        table[name]["with"] = client.versions() or "no compiler: tree-sitter"
+        table[name]["with"] = client.versions()
     text = README.read_text()
     shown = re.search(r"(?m)(^\|.*\n)+", text)
     assert shown
