@@ -1,5 +1,6 @@
 """`python -m api sdk`: the generator's view of a contract, its settings, and the command."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,19 @@ def test_server_of_the_contract_or_the_command_is_called(tmp_path: Path) -> None
         answer = run(api("sdk", "ruby", "--spec", str(spec), "--output", str(tmp_path / "ruby"), *arguments))
         assert answer.returncode == 0, answer.stderr
         assert f'url: "{server}"' in (tmp_path / "ruby/lib/messages_client/configuration.rb").read_text()
+
+
+def test_operation_with_a_reserved_name_is_called_as_in_other_languages(tmp_path: Path) -> None:
+    assert run(api("sdk", "typescript", "--output", str(tmp_path))).returncode == 0
+    methods = re.findall(r"async (\w+)\(init", (tmp_path / "src" / "apis" / "MessagesApi.ts").read_text())
+    assert methods == [
+        "callPrivateRaw",
+        "callPrivate",
+        "callPublicRaw",
+        "callPublic",
+        "privateScopedRaw",
+        "privateScoped",
+    ]
 
 
 def test_go_client_of_schemas_with_names_of_constructors_compiles(tmp_path: Path) -> None:

@@ -51,7 +51,9 @@ class Language:
             yield f"--model-name-mappings={renamed}"
         if self.reserved:
             names = [operation["operationId"] for *_, operation, _ in operations(contract)]
-            yield "--reserved-words-mappings=" + ",".join(f"{name}={self.reserved}_{name}" for name in names)
+            yield "--reserved-words-mappings=" + ",".join(
+                f"{name}={self.reserved}{name.capitalize()}" for name in names
+            )
 
     def _renamed_schemas(self, contract: Contract) -> str:
         schemas = contract.get("components", {}).get("schemas", {})
