@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import connexion
+import flask
+from connexion.jsonifier import Jsonifier
 from connexion.middleware import ConnexionMiddleware
 from connexion.middleware.routing import RoutingMiddleware
 from connexion.middleware.security import SecurityMiddleware
@@ -15,6 +17,7 @@ from connexion.middleware.swagger_ui import SwaggerUIMiddleware
 from api.authorization import SECURITY_MAP, Authorization
 from api.contract import Contract, ContractError
 from api.edge import edge_middlewares
+from api.flaskapp import FlaskApp
 from api.loading import load_contract
 from api.problems import answer_with_problems
 from api.responses import ContractResolver
@@ -49,11 +52,12 @@ def create_app(
     validator = validator or Auth0JWTBearerTokenValidator(
         settings.issuers, settings.audience, **settings.validator_options()
     )
-    app = connexion.FlaskApp(
+    app = FlaskApp(
         __name__,
         lifespan=_lifespan,
         middlewares=_middlewares(settings, validator, contract),
         security_map=SECURITY_MAP,
+        jsonifier=Jsonifier(flask.json, separators=(",", ":")),  # Connexion indents, which Python's C encoder can't
         server_args={"static_folder": None},  # Flask would serve a folder of that name to everybody
         validate_responses=settings.development,
         validator_map=VALIDATORS,

@@ -1,0 +1,98 @@
+"""Handlers of every kind, as Connexion and Flask take them."""
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import flask
+from connexion import NoContent
+from connexion.context import context, request
+from starlette.exceptions import HTTPException
+
+NAME: contextvars.ContextVar[str] = contextvars.ContextVar("NAME", default="nobody")
+
+
+def plain(limit: int = 3, tags: list[str] | None = None) -> dict[str, Any]:
+    return {"limit": limit, "tags": tags, "thread": threading.current_thread() is not threading.main_thread()}
+
+
+async def coroutine(word: str) -> dict[str, str]:
+    await asyncio.sleep(0.01)
+    return {"word": word}
+
+
+def echo(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
+    return body, 201, {"X-Length": str(len(str(body)))}
+
+
+def raw() -> bytes:
+    return flask.request.get_data()
+
+
+def form(name: str, body: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "body": body}
+
+
+def nothing() -> Any:
+    return NoContent, 204
+
+
+def cookies() -> flask.Response:
+    response = flask.make_response("set")
+    response.set_cookie("a", "1")
+    response.set_cookie("b", "2")
+    return response
+
+
+def stream() -> flask.Response:
+    def chunks() -> Iterator[bytes]:
+        yield b"first\n"
+        time.sleep(0.5)
+        yield b"second\n"
+
+    return flask.Response(chunks(), mimetype="text/plain")
+
+
+def broken_stream() -> flask.Response:
+    def chunks() -> Iterator[bytes]:
+        yield b"first\n"
+        raise RuntimeError("in the middle")
+
+    return flask.Response(chunks(), mimetype="text/plain")
+
+
+def block() -> dict[str, bool]:
+    time.sleep(1)
+    return {"blocked": True}
+
+
+def fail() -> None:
+    raise RuntimeError("a secret")
+
+
+def refuse() -> None:
+    raise HTTPException(409, "Not now.")
+
+
+def abort() -> None:
+    flask.abort(418)
+
+
+def contexts() -> dict[str, Any]:
+    before = NAME.get()
+    NAME.set("somebody")
+    return {"before": before, "path": request.path, "operation": context["operation"].operation_id}
+
+
+def odd(kind: str) -> Any:
+    return {
+        "text": "text",
+        "list": [1, "é", None],
+        "number": (5, 202),
+        "empty": ("", 200),
+        "bytes": b"\xff\x00",
+        "many": ({"a": 1}, 200, [("X-A", "1"), ("X-A", "2")]),
+    }[kind]
