@@ -41,6 +41,7 @@ class Settings:
         max_age: Seconds since its issue after which a token is refused; `None` leaves that to its expiry.
         permissions: Whether Auth0's RBAC claim `permissions` grants scopes, too.
         max_stale: Seconds for which held keys stay good while their issuer can't be reached.
+        remembered: Of how many tokens the verified signature is remembered.
         client_id: The client that Swagger UI logs in as; without one its dialog asks.
         public_url: Where the server is reached from outside, without a final slash; by default as it was asked.
         cors_origins: The origins whose pages may read answers.
@@ -59,6 +60,7 @@ class Settings:
     max_age: float | None = None
     permissions: bool = False
     max_stale: float = 86_400
+    remembered: int = 1_024
     client_id: str | None = None
     public_url: str | None = None
     cors_origins: tuple[str, ...] = ()
@@ -92,6 +94,7 @@ class Settings:
             max_age=_number(environ, "TOKEN_MAX_AGE", 0, 10**9) or None,
             permissions=_switch(environ, "TOKEN_PERMISSIONS"),
             max_stale=_number(environ, "KEYS_MAX_STALE", cls.max_stale, 10**9),
+            remembered=int(_number(environ, "TOKEN_CACHE", cls.remembered, 10**6)),
             client_id=_DEVELOPMENT_CLIENT if own_issuer else environ.get("AUTH0_CLIENT_ID") or None,
             public_url=_public_url(environ),
             cors_origins=_origins(environ, _DEVELOPMENT_ORIGINS if development else ()),
@@ -111,7 +114,7 @@ class Settings:
 
     def validator_options(self) -> dict[str, Any]:
         """The validator's keyword arguments that are settings."""
-        names = ("algorithms", "leeway", "max_age", "permissions", "max_stale")
+        names = ("algorithms", "leeway", "max_age", "permissions", "max_stale", "remembered")
         return {name: getattr(self, name) for name in names}
 
 

@@ -16,6 +16,7 @@ from security.issuer import Issuer, issuer_url
 from security.jwt import SignedJWT
 from security.keycache import KeyCache, KeyPending
 from security.keys import ALGORITHMS, verify_signature
+from security.verified import VerifiedTokens
 
 _ACCESS_TOKEN_TYPES = frozenset(("jwt", "at+jwt", "application/jwt", "application/at+jwt"))
 """Auth0's default tokens say JWT, RFC 9068 says at+jwt. A token without `typ` is accepted, as RFC 7519 has it."""
@@ -43,6 +44,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         max_age: Seconds since `iat` after which a token is refused, whatever `exp` says.
         permissions: Whether Auth0's RBAC claim `permissions` grants scopes, too.
         max_stale: Seconds for which held keys stay good while the issuer can't be reached.
+        remembered: Of how many tokens the verified signature is remembered; 0 verifies each every time.
         transport: Carries the requests to the issuer, for tests.
         clock: The time in seconds since the epoch, which claims are compared with; for tests.
         monotonic: Seconds that never go back, which the lifetime of keys is measured in; for tests.
@@ -62,6 +64,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         max_age: float | None = None,
         permissions: bool = False,
         max_stale: float = 86_400,
+        remembered: int = 1_024,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -87,6 +90,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             url: KeyCache(url, issuer.fetch_keys, max_stale=max_stale, clock=monotonic)
             for url, issuer in self.issuers.items()
         }
+        self._verified = VerifiedTokens(remembered)
         self._leeway = leeway
         self._max_age = max_age
         self._scope_claims = ("scope", "scp", "permissions") if permissions else ("scope", "scp")
@@ -128,7 +132,8 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
 
     def _check(self, token: str, pending: KeyPending | None) -> AccessToken:
         """Every check there is, in order; the one place that decides. Raises `KeyPending` when it needs a key."""
-        jwt = SignedJWT.parse(token)
+        known = self._verified.find(token)
+        jwt = known.jwt() if known else SignedJWT.parse(token)
         if "alg" not in jwt.header or not all(isinstance(jwt.header.get(name, ""), str) for name in _NAMES):
             raise InvalidToken(Refusal.MALFORMED)
         alg, kid, typ = jwt.header["alg"], jwt.header.get("kid"), jwt.header.get("typ", "JWT")
@@ -142,9 +147,12 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         if not isinstance(issuer, str) or issuer not in self._keys:
             raise InvalidToken(Refusal.ISSUER)
         key = self._keys[issuer].key(kid, alg, pending)
-        if not verify_signature(alg, key, jwt.signing_input, jwt.signature):
+        verified = known is not None and known.key is key
+        if not verified and not verify_signature(alg, key, jwt.signing_input, jwt.signature):
             raise InvalidToken(Refusal.SIGNATURE)
         check_claims(jwt.claims, Expected(self.audience, self._clock(), self._leeway, self._max_age))
+        if not verified:
+            self._verified.remember(token, jwt, key)
         return AccessToken(jwt.claims, granted_scopes(jwt.claims, *self._scope_claims))
 
 

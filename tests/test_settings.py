@@ -44,6 +44,7 @@ def test_how_tokens_are_checked_can_be_set() -> None:
         "TOKEN_MAX_AGE": "3600",
         "TOKEN_PERMISSIONS": "True",
         "KEYS_MAX_STALE": "60",
+        "TOKEN_CACHE": "0",
     }
     assert Settings.from_environ({**TENANT, **checks}).validator_options() == {
         "algorithms": ("ES256", "PS256"),
@@ -51,6 +52,7 @@ def test_how_tokens_are_checked_can_be_set() -> None:
         "max_age": 3600,
         "permissions": True,
         "max_stale": 60,
+        "remembered": 0,
     }
 
 
