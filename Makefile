@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
 
-.PHONY: run test contract token sdk clients lint mutants lock release-spec
+.PHONY: run test contract token sdk clients lint mutants bench lock release-spec
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
@@ -35,6 +35,9 @@ lint: $(VENV)/test ## Check formatting, style and types
 mutants: $(VENV)/test ## Test the tests: change security/ in every way that some test should notice
 	$(BIN)/python tests/mutants.py
 
+bench: $(VENV)/test $(VENV)-bench/installed ## Time the API and its peers side by side (ARGS="--help")
+	@$(BIN)/python -m benchmarks.throughput $(ARGS)
+
 release-spec: $(VENV)/test ## Record openapi.yaml as released: from then on the tests say what breaks it
 	@$(BIN)/python -m tests.breaking
 
@@ -45,6 +48,9 @@ lock: $(VENV)/test ## Pin the newest releases that pyproject.toml allows
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		-c requirements.txt --extra contract --extra sdk --group dev pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		-c requirements.txt --group bench -o benchmarks/requirements.txt
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -59,3 +65,10 @@ $(VENV)/test: requirements-dev.txt | $(VENV)/bin/python
 	@echo "Installing what the API and its tests need into $(VENV) …"
 	@$(PIP_INSTALL) requirements-dev.txt
 	@touch $@ $(VENV)/run
+
+# The peers have dependencies of their own.
+$(VENV)-bench/installed: benchmarks/requirements.txt
+	@echo "Installing the peers into $(VENV)-bench …"
+	@test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
+	@$(subst $(BIN),$(VENV)-bench/bin,$(PIP_INSTALL)) benchmarks/requirements.txt
+	@touch $@
