@@ -1,0 +1,44 @@
+-- One load of `benchmarks.throughput`: wrk … -s wrk.lua URL -- PATH [FILE OF TOKENS]
+
+local requests, sent, threads = {}, 0, {}
+
+function setup(thread)
+  table.insert(threads, thread)
+end
+
+-- Requests are made before the clock runs, so that wrk only sends.
+function init(arguments)
+  if arguments[2] then
+    for token in io.lines(arguments[2]) do
+      table.insert(requests, wrk.format("GET", arguments[1], { Authorization = "Bearer " .. token }))
+    end
+  else
+    requests[1] = wrk.format("GET", arguments[1])
+  end
+end
+
+function request()
+  sent = sent + 1
+  return requests[(sent - 1) % #requests + 1]
+end
+
+-- wrk's own count leaves out 1xx and 3xx. Global, because `done` asks the thread for it.
+not_2xx = 0
+function response(status)
+  if status < 200 or status > 299 then
+    not_2xx = not_2xx + 1
+  end
+end
+
+function done(summary, latency)
+  local other = 0
+  for _, thread in ipairs(threads) do
+    other = other + thread:get("not_2xx")
+  end
+  local errors = summary.errors
+  io.write(string.format(
+    '\n{"requests": %d, "seconds": %.6f, "p50_ms": %.3f, "p99_ms": %.3f, "not_2xx": %d, "broken": %d}\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+    other, errors.connect + errors.read + errors.write + errors.timeout
+  ))
+end
