@@ -110,12 +110,7 @@ def token(scope: str | None) -> None:
 @click.option("--require", "needed", multiple=True, metavar="ROW", help="Fail if this row can't be run; repeatable.")
 @click.option("--exclude", multiple=True, metavar="OPERATION", help="Leave this out, like 'POST /x'; repeatable.")
 @click.option("--read-only", is_flag=True, help="Leave out operations that may change something: all but GET.")
-@click.option(
-    "--keep",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Keep a token here, to be the expired one of a later run.",
-)
+@click.option("--keep", type=_PATH, metavar="FILE", help="Keep a token here, to be the expired one of a later run.")
 @click.option("--wait", type=click.FloatRange(0), default=0, help="Seconds to wait, if need be, for it to expire.")
 @click.option("--examples", type=click.IntRange(1), default=50, show_default=True, help="For each operation, at most.")
 @click.option("--seed", type=int, default=0, show_default=True, help="What the examples are made from.")

@@ -119,6 +119,6 @@ def test_handlers_that_block_do_not_hold_up_others(ours: httpx.Client) -> None:
         assert time.monotonic() - begun < 1.9
 
 
-def test_decorators_are_made_once() -> None:
+def test_connexion_still_makes_decorators_on_every_call() -> None:
     """What is replaced here, Connexion still does on every call; if it doesn't, ours can go."""
     assert isinstance(FlaskOperation.fn, property)

@@ -65,7 +65,10 @@ class Trust:
 
     def granted(self, token: str) -> frozenset[str]:
         """The scopes that a token grants."""
-        return granted_scopes(read_token(token).claims, "scope", "scp", *(["permissions"] if self.permissions else []))
+        return self._granted(read_token(token))
+
+    def _granted(self, jwt: SignedJWT) -> frozenset[str]:
+        return granted_scopes(jwt.claims, "scope", "scp", *(["permissions"] if self.permissions else []))
 
     def has_signed(self, jwt: SignedJWT) -> bool:
         """Whether a key that the issuer publishes has signed a token. Checks nothing else."""
@@ -82,8 +85,7 @@ class Trust:
             raise NotRun(f"the token that there is {defect}")
         if "scope" in changes or "aud" in changes:
             return
-        granted = granted_scopes(jwt.claims, "scope", "scp", *(["permissions"] if self.permissions else []))
-        if missing := set(scopes) - granted:
+        if missing := set(scopes) - self._granted(jwt):
             raise NotRun(f"the token that there is doesn't grant {' '.join(sorted(missing))}")
         granted = granted_scopes(jwt.claims, "scope", "scp", "permissions")
         if any(granted >= alternative for alternative in without):
