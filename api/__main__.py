@@ -56,13 +56,14 @@ def run(spec: Path | None) -> None:
 @click.option("--host", help="The address to listen on, in place of HOST.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="The TCP port to listen on, in place of PORT.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many processes serve.")
-def serve(spec: Path | None, host: str | None, port: int | None, workers: int) -> None:
+@click.option("--access-log", is_flag=True, help="Print a line for each request, without its query.")
+def serve(spec: Path | None, host: str | None, port: int | None, workers: int, *, access_log: bool) -> None:
     """Serve for production. Needs AUTH0_DOMAIN and AUTH0_AUDIENCE."""
     from api.contract import ContractError
     from api.server import serve
 
     try:
-        serve(_settings(development=False, spec=spec, host=host, port=port), workers)
+        serve(_settings(development=False, spec=spec, host=host, port=port), workers, access_log=access_log)
     except ContractError as error:
         raise click.ClickException(str(error)) from error
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import connexion
-import flask
-from connexion.jsonifier import Jsonifier
 from connexion.middleware import ConnexionMiddleware
+from connexion.middleware.exceptions import ExceptionMiddleware
+from connexion.middleware.request_validation import RequestValidationMiddleware
 from connexion.middleware.routing import RoutingMiddleware
 from connexion.middleware.security import SecurityMiddleware
 from connexion.middleware.swagger_ui import SwaggerUIMiddleware
@@ -19,12 +19,13 @@ from api.contract import Contract, ContractError
 from api.edge import edge_middlewares
 from api.flaskapp import FlaskApp
 from api.loading import load_contract
-from api.problems import answer_with_problems
-from api.responses import ContractResolver
-from api.routing import Routing, route_exactly
+from api.problems import Errors, answer_with_problems
+from api.responses import JSONIFIER, ContractResolver
+from api.routing import Routing
 from api.settings import Settings
+from api.stack import link
 from api.swagger import SwaggerUI
-from api.validation import VALIDATORS
+from api.validation import VALIDATORS, RequestValidation
 from security import Auth0JWTBearerTokenValidator
 
 
@@ -57,13 +58,12 @@ def create_app(
         lifespan=_lifespan,
         middlewares=_middlewares(settings, validator, contract),
         security_map=SECURITY_MAP,
-        jsonifier=Jsonifier(flask.json, separators=(",", ":")),  # Connexion indents, which Python's C encoder can't
+        jsonifier=JSONIFIER,
         server_args={"static_folder": None},  # Flask would serve a folder of that name to everybody
         validate_responses=settings.development,
         validator_map=VALIDATORS,
         resolver=ContractResolver(),
     )
-    route_exactly(app.app)
     answer_with_problems(app)
     app.add_api(contract)
     return app
@@ -88,6 +88,7 @@ def build(app: connexion.FlaskApp) -> connexion.FlaskApp:
         middleware.app, middleware.middleware_stack = middleware._build_middleware_stack()  # noqa: SLF001
     except Exception as error:
         raise ContractError(f"Connexion can't serve the contract: {type(error).__name__}: {error}") from error
+    link(middleware.middleware_stack)
     return app
 
 
@@ -101,9 +102,11 @@ def _middlewares(settings: Settings, validator: Auth0JWTBearerTokenValidator, co
         public_url=settings.public_url,
     )
     ours = {
+        ExceptionMiddleware: Errors,
         SwaggerUIMiddleware: swagger_ui,
         RoutingMiddleware: Routing,
         SecurityMiddleware: partial(Authorization, validator=validator),
+        RequestValidationMiddleware: RequestValidation,
     }
     edge = edge_middlewares(
         trusted_proxies=settings.trusted_proxies,

@@ -19,14 +19,13 @@ from connexion.spec import Specification
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+import security
 from api.contract import scheme_kind
+from api.threads import THREAD, NeedsEventLoop
 from security import VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
 from security.bearer import bearer_token
 from security.claims import granted_scopes
 from security.errors import InvalidToken, MissingCredentials, Refusal, SecurityError
-
-AUTHORIZED = "api.authorized"
-"""Where a request's ASGI scope names the operation that it is authorized for."""
 
 _TOKEN = "api.token"  # noqa: S105  # where the scope holds the request's one token
 _SCHEMES = {"oauth2": "Bearer", "bearer": "Bearer", "basic": "Basic", "apiKey": "ApiKey"}
@@ -50,6 +49,8 @@ class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion'
     def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Verify:
         """The function that verifies a request against one requirement."""
         token_info = self._resolve_func(security_scheme)
+        if token_info is security.token_info:
+            token_info = _token_info_at_once
         wanted = {name for name in ("request", "required_scopes") if self._accepts_kwarg(token_info, name)}
 
         async def verify(request: ConnexionRequest) -> Any:
@@ -57,7 +58,7 @@ class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion'
             if token is None:
                 return NO_VALUE
             offered = {"request": request, "required_scopes": required_scopes}
-            claims = await _result(token_info(token, **{name: offered[name] for name in wanted}))
+            claims = await _result(token_info(token, **{name: offered[name] for name in wanted}), request)
             if claims is None:
                 raise InvalidToken(Refusal.NOT_ACCEPTED)
             if not isinstance(claims, AccessToken):
@@ -66,6 +67,12 @@ class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion'
             return claims
 
         return verify
+
+
+def _token_info_at_once(token: str, request: ConnexionRequest) -> AccessToken | Awaitable[AccessToken]:
+    """What `security.token_info` does, without a coroutine when there is nothing to wait for."""
+    validator: Auth0JWTBearerTokenValidator = request.scope[VALIDATOR]
+    return validator.validate_soon(token)
 
 
 SECURITY_MAP = {
@@ -82,13 +89,13 @@ class _Requirements(SecurityHandlerFactory):  # type: ignore[misc]
         """The function that verifies a request against the alternatives, in order."""
         # verify_none stands for the empty requirement, whose turn comes when nothing was presented.
         optional = self.verify_none in auth_funcs
-        requirements = [verify for verify in auth_funcs if verify is not self.verify_none]
+        requirements = [_awaited(verify) for verify in auth_funcs if verify is not self.verify_none]
 
         async def verify(request: ConnexionRequest) -> None:
             refusals: list[SecurityError | HTTPException] = []
             for requirement in requirements:
                 try:
-                    token_info = await _result(requirement(request))
+                    token_info = await requirement(request)
                 except (SecurityError, HTTPException) as refusal:
                     refusals.append(refusal)
                     continue
@@ -105,9 +112,10 @@ class _Requirements(SecurityHandlerFactory):  # type: ignore[misc]
 
     def verify_multiple_schemes(self, schemes: Mapping[str, Verify]) -> Verify:
         """The function that verifies a request against all schemes; each is asked, so none hides bad credentials."""
+        verifications = {name: _awaited(scheme) for name, scheme in schemes.items()}
 
         async def verify(request: ConnexionRequest) -> Any:
-            token_infos = {name: await _result(scheme(request)) for name, scheme in schemes.items()}
+            token_infos = {name: await verification(request) for name, verification in verifications.items()}
             return NO_VALUE if NO_VALUE in token_infos.values() else token_infos
 
         return verify
@@ -117,8 +125,23 @@ class _NothingPresented(Exception):
     """No credentials that the operation speaks, and it needs some."""
 
 
-async def _result(value: Any) -> Any:
+def _awaited(verify: Verify) -> Callable[[ConnexionRequest], Awaitable[Any]]:
+    """Ours are coroutine functions; Connexion's return the result or something to wait for."""
+    if inspect.iscoroutinefunction(verify):
+        return verify
+
+    async def verify_and_wait(request: ConnexionRequest) -> Any:
+        return await _result(verify(request), request)
+
+    return verify_and_wait
+
+
+async def _result(value: Any, request: ConnexionRequest) -> Any:
     while inspect.isawaitable(value):
+        if THREAD in request.scope:
+            if inspect.iscoroutine(value):
+                value.close()
+            raise NeedsEventLoop
         value = await value
     return value
 
@@ -135,28 +158,26 @@ def _precedence(refusal: SecurityError | HTTPException) -> int:
 
 
 class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
-    """Authorizes the requests of one operation, and says so."""
+    """Authorizes the requests of one operation."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.operation_id = ""
         self.validator: Any = None
         schemes = [self.security_schemes[name] for requirement in self.security or () for name in requirement]
         self._schemes = list(dict.fromkeys(_SCHEMES[scheme_kind(scheme)] for scheme in schemes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.security:
-            await self._verify(ConnexionRequest(scope))
-        scope[AUTHORIZED] = self.operation_id
+            await self._verify(scope)
         await self.next_app(scope, receive, send)
 
-    async def _verify(self, request: ConnexionRequest) -> None:
-        scope = request.scope
+    async def _verify(self, scope: Scope) -> None:
         scope[VALIDATOR] = self.validator
         if "Bearer" in self._schemes:
-            scope[_TOKEN] = bearer_token(request.headers.getlist("authorization"), scope["query_string"])
+            fields = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+            scope[_TOKEN] = bearer_token(fields, scope["query_string"])
         try:
-            await self.verification_fn(request)
+            await self.verification_fn(ConnexionRequest(scope))
         except _NothingPresented:
             raise MissingCredentials(self.validator.realm, self._schemes) from None
         except HTTPException as refusal:
@@ -181,7 +202,7 @@ class _AuthorizedAPI(SecurityAPI):  # type: ignore[misc]
         made = _AuthorizedOperation.from_operation(
             operation, next_app=self.next_app, security_handler_factory=self._requirements
         )
-        made.operation_id, made.validator = operation.operation_id, self._validator
+        made.validator = self._validator
         return made
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,17 +45,21 @@ class _SafeHeaders:
             await self._app(scope, receive, send)
             return
         authorized = any(name == b"authorization" for name, _ in scope["headers"])
+        wanted = _SAFE | _PRIVATE if authorized else _SAFE
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Referrer-Policy", "no-referrer")
-                if authorized:
-                    headers.setdefault("Cache-Control", "no-store")
+                headers = list(message.get("headers", ()))
+                missing = wanted.keys() - {name.lower() for name, _ in headers}
+                headers += [(name, wanted[name]) for name in wanted if name in missing]
+                message = {**message, "headers": headers}
             await send(message)
 
         await self._app(scope, receive, send_safely)
+
+
+_SAFE = {b"x-content-type-options": b"nosniff", b"referrer-policy": b"no-referrer"}
+_PRIVATE = {b"cache-control": b"no-store"}
 
 
 class _Forwarded:

@@ -1,44 +1,52 @@
-"""Connexion's Flask app, without what it does anew on every request, and with one hand-over to a thread.
+"""Connexion's Flask app, without what it does anew on every request.
 
-Connexion inspects a handler's signature and rebuilds its decorators on each call; here that is done once. a2wsgi, which
-runs Flask for it, passes each part of an answer through the event loop and waits for it; here a thread brings back the
-whole answer. `connexion.FlaskApp` in place of `FlaskApp` turns both off.
+Connexion inspects a handler's signature and rebuilds its decorators on each call; here that is done once. It has Flask
+route a request again that has been routed and authorized: here Flask is told the outcome, and has no way of its own to
+an operation. `connexion.FlaskApp` in place of `FlaskApp` turns this off.
 """
 
-import asyncio
-import contextvars
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from functools import cached_property, partial
-from typing import Any, cast
+from typing import Any
 
 import connexion
-from a2wsgi.wsgi import Body, WSGIMiddleware, build_environ
+import flask
 from connexion.apps.flask import FlaskApi, FlaskASGIApp, FlaskOperation
 from connexion.decorators import FlaskDecorator
+from connexion.decorators.parameter import SyncParameterDecorator, inspect_function_arguments, unwrap_decorators
 from connexion.frameworks.flask import Flask as FlaskFramework
+from connexion.frameworks.flask import FlaskJSONProvider
+from connexion.lifecycle import WSGIRequest
+from connexion.middleware.abstract import ROUTING_CONTEXT
 from connexion.operations import AbstractOperation
 from connexion.spec import Specification
-from starlette.types import Message, Receive, Scope, Send
+from flask import appcontext_tearing_down, request_tearing_down
+from flask.globals import request_ctx
+from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter, Rule
 from werkzeug.wrappers import Response
+from werkzeug.wsgi import get_host
+
+from api.bridge import Bridge
 
 
 class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes are not typed
     """Takes the place of Connexion's."""
 
-    def __init__(self, import_name: str, *, server_args: dict[str, Any], **options: Any) -> None:
-        super().__init__(import_name, **options)
-        self._middleware_app = _FlaskASGIApp(import_name, server_args)
-        self.middleware.app = self._middleware_app
+    def __init__(self, import_name: str, *, server_args: dict[str, Any] | None = None, **options: Any) -> None:
+        self._middleware_app = _FlaskASGIApp(import_name, server_args or {})
+        super(connexion.FlaskApp, self).__init__(import_name, **options)  # Connexion's would make another Flask
         self.app = self._middleware_app.app
         self.app.register_error_handler(HTTPException, self._http_exception)
 
 
 class _FlaskASGIApp(FlaskASGIApp):  # type: ignore[misc]
     def __init__(self, import_name: str, server_args: dict[str, Any]) -> None:
-        super().__init__(import_name, server_args)
-        self.asgi_app = _Bridge(self.app.wsgi_app)
+        self.app = _Flask(import_name, **server_args)  # Connexion's would make a Flask; the rest is as there
+        self.app.json = FlaskJSONProvider(self.app)
+        self.app.config.update(PROPAGATE_EXCEPTIONS=True, TRAP_BAD_REQUEST_ERRORS=True, TRAP_HTTP_EXCEPTIONS=True)
+        self.asgi_app = Bridge(self.app.wsgi_app)
 
     def add_api(self, specification: Specification, *, name: str | None = None, **options: Any) -> FlaskApi:
         """Add the operations of a contract."""
@@ -47,24 +55,119 @@ class _FlaskASGIApp(FlaskASGIApp):  # type: ignore[misc]
         return api
 
 
+class _Response(flask.Response):
+    """Spares what werkzeug does for the sake of streams, redirections and answers without a body."""
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        headers = self.headers.to_wsgi_list()
+        fields = {name.lower() for name, _ in headers}
+        plain = self.status_code == 200 and environ["REQUEST_METHOD"] == "GET" and type(self.response) is list
+        if plain and "content-length" in fields and "location" not in fields and not self._on_close:
+            start_response(self.status, headers)
+            return self.response
+        return super().__call__(environ, start_response)
+
+
+class _Flask(flask.Flask):
+    """Leaves a request where Connexion has routed it, and calls no hooks where there are none.
+
+    Flask routes the other requests, to routes that are not of the contract.
+    """
+
+    response_class = _Response
+
+    @cached_property
+    def _rules(self) -> dict[tuple[str | None, str | None], Rule]:
+        rules = ((rule, self.view_functions.get(rule.endpoint)) for rule in self.url_map.iter_rules())
+        return {view.key: rule for rule, view in rules if isinstance(view, _FlaskOperation)}
+
+    def create_url_adapter(self, request: flask.Request | None) -> Any:
+        """What finds the view for a request."""
+        if request is None:
+            return super().create_url_adapter(request)
+        scope = request.environ.get("asgi.scope", {})
+        routing = scope.get("extensions", {}).get(ROUTING_CONTEXT, {})
+        rule = self._rules.get((routing.get("api_base_path"), routing.get("operation_id")))
+        if rule is None:
+            return super().create_url_adapter(request)
+        if (trusted := self.config["TRUSTED_HOSTS"]) is not None:
+            get_host(request.environ, trusted)
+        return _Routed(rule, scope["path_params"], partial(super().create_url_adapter, request))
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """A view that isn't a coroutine function."""
+        return func if isinstance(func, _FlaskOperation) else super().ensure_sync(func)
+
+    def preprocess_request(self) -> Any:
+        """Call the functions that are to be called before the view."""
+        if self.before_request_funcs or self.url_value_preprocessors:
+            return super().preprocess_request()
+        return None
+
+    def process_response(self, response: Any) -> Any:
+        """Call the functions that are to be called with the response."""
+        after_this_request = request_ctx._after_request_functions  # noqa: SLF001  # flask.after_this_request writes it
+        with_session = self.secret_key or type(self.session_interface) is not SecureCookieSessionInterface
+        if self.after_request_funcs or after_this_request or with_session:
+            return super().process_response(response)
+        return response
+
+    def do_teardown_request(self, *args: Any) -> None:
+        """Call the functions that are to be called when a request ends."""
+        if self.teardown_request_funcs or request_tearing_down.receivers:
+            super().do_teardown_request(*args)
+
+    def do_teardown_appcontext(self, *args: Any) -> None:
+        """Call the functions that are to be called when a context ends."""
+        if self.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
+            super().do_teardown_appcontext(*args)
+
+
+class _Routed:
+    """In place of Flask's router, for a request that has been routed."""
+
+    def __init__(self, rule: Rule, arguments: dict[str, Any], adapter: Callable[[], MapAdapter | None]) -> None:
+        self._rule = rule
+        self._arguments = arguments
+        self._make_adapter = adapter
+
+    def match(self, **_: Any) -> tuple[Rule, dict[str, Any]]:
+        """The operation's rule, and the arguments from its path."""
+        return self._rule, self._arguments
+
+    @cached_property
+    def _adapter(self) -> Any:
+        return self._make_adapter()
+
+    def __getattr__(self, name: str) -> Any:  # for `url_for`
+        return getattr(self._adapter, name)
+
+
 class _FlaskApi(FlaskApi):  # type: ignore[misc]
     def make_operation(self, operation: AbstractOperation) -> FlaskOperation:
         """The view of an operation."""
         made = _FlaskOperation.from_operation(operation, pythonic_params=self.pythonic_params, jsonifier=self.jsonifier)
         made.operation = operation
+        made.key = self.base_path, operation.operation_id
         return made
+
+    def _add_operation_internal(
+        self, method: str, path: str, operation: FlaskOperation, name: str | None = None
+    ) -> None:
+        self.blueprint.add_url_rule(path, name, operation, methods=[method], build_only=True)
 
 
 class _FlaskOperation(FlaskOperation):  # type: ignore[misc]
     """A view whose decorators are made once."""
 
     operation: AbstractOperation
+    key: tuple[str, str]
 
     @cached_property
     def _decorated(self) -> Callable[[Any], Response]:
-        decorated: Callable[[Any], Response] = FlaskDecorator(
-            pythonic_params=self.pythonic_params, jsonifier=self.jsonifier
-        ).decorate(self._fn)
+        decorator = _Decorator(pythonic_params=self.pythonic_params, jsonifier=self.jsonifier)
+        decorator.has_path = "{" in self.operation.path
+        decorated: Callable[[Any], Response] = decorator.decorate(self._fn)
         return decorated
 
     @cached_property
@@ -76,81 +179,30 @@ class _FlaskOperation(FlaskOperation):  # type: ignore[misc]
         return self._decorated(FlaskFramework.get_request(uri_parser=self._uri_parser))
 
 
-class _Bridge:
-    """Runs a WSGI application in threads, and takes an answer that is complete in one piece.
+class _Decorator(FlaskDecorator):  # type: ignore[misc]
+    """Passes handlers their arguments; most of Connexion's work is spared for those that take none of the request's."""
 
-    Args:
-        app: The application, which Connexion's `add_wsgi_middleware` may wrap.
-    """
+    has_path = True
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
-        self._others = WSGIMiddleware(app)  # lifespans and web sockets
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="WSGI")
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._others(cast(Any, scope), cast(Any, receive), cast(Any, send))  # a2wsgi has types of its own
-            return
-        loop = asyncio.get_running_loop()
-        environ: Any = build_environ(cast(Any, scope), Body(loop, cast(Any, receive)))
-        answer = _Answer(lambda message: asyncio.run_coroutine_threadsafe(_sent(send, message), loop).result())
-        take = partial(contextvars.copy_context().run, answer.take, self.app, environ)
-        await loop.run_in_executor(self._threads, take)
-        for message in answer.messages:
-            await send(message)
+    @property
+    def _parameter_decorator_cls(self) -> Any:
+        return partial(_Parameters, has_path=self.has_path)
 
 
-_THREADS = 40  # as many handlers can block at a time; Starlette has that many for its own
+class _Parameters(SyncParameterDecorator):  # type: ignore[misc]
+    def __init__(self, *, has_path: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self._has_path = has_path
 
+    def __call__(self, function: Callable[..., Any]) -> Callable[[WSGIRequest], Any]:
+        """The handler, for a request."""
+        arguments, has_kwargs = inspect_function_arguments(unwrap_decorators(function))
+        if self._has_path or has_kwargs or not {"user", "token_info"}.issuperset(arguments):
+            decorated: Callable[[WSGIRequest], Any] = super().__call__(function)
+            return decorated
 
-async def _sent(send: Send, message: Message) -> None:
-    await send(message)
+        def call(request: WSGIRequest) -> Any:
+            context = request.context
+            return function(**{name: context[name] for name in arguments if name in context})
 
-
-class _Answer:
-    """What a WSGI application answers: messages for the event loop, or a stream that has been sent already.
-
-    Args:
-        send: Sends a message of a stream, and waits until that is done.
-    """
-
-    def __init__(self, send: Callable[[Message], None]) -> None:
-        self.messages: list[Message] = []
-        self._send = send
-        self._start: Message = {}
-        self._length: bytes | None = None
-        self._streams = False
-
-    def take(self, app: Any, environ: dict[str, Any]) -> None:
-        """Call the application and take its answer."""
-        chunks: Iterable[bytes] = app(environ, self._start_response)
-        try:
-            for chunk in chunks:
-                self._write(chunk)
-        finally:
-            getattr(chunks, "close", lambda: None)()
-        if self._streams:
-            self._send({"type": "http.response.body", "body": b""})
-        elif not self.messages:
-            self.messages = [self._start, {"type": "http.response.body", "body": b""}]
-
-    def _start_response(
-        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
-    ) -> Callable[[bytes], None]:
-        if exc_info is not None:
-            raise exc_info[1].with_traceback(exc_info[2])
-        encoded = [(name.strip().lower().encode("latin-1"), value.strip().encode("latin-1")) for name, value in headers]
-        self._start = {"type": "http.response.start", "status": int(status.split(" ", 1)[0]), "headers": encoded}
-        self._length = dict(encoded).get(b"content-length")
-        return self._write
-
-    def _write(self, chunk: bytes) -> None:
-        body: Message = {"type": "http.response.body", "body": chunk}
-        if not self._streams and not self.messages and self._length == b"%d" % len(chunk):
-            self.messages = [self._start, body]
-            return
-        if not self._streams:
-            self._streams = True
-            self._send(self._start)
-        self._send({**body, "more_body": True})
+        return call

@@ -1,18 +1,23 @@
 """Every error as a problem document (RFC 9457) with a stable `code`."""
 
+import asyncio
+import inspect
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from connexion import FlaskApp
 from connexion.exceptions import ProblemException
 from connexion.lifecycle import ConnexionRequest, ConnexionResponse
+from connexion.middleware.exceptions import ExceptionMiddleware
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from werkzeug.exceptions import default_exceptions
 from werkzeug.http import HTTP_STATUS_CODES as STATUS_PHRASES
 
+from api.threads import THREAD
 from security.errors import SecurityError
 
 logger = logging.getLogger(__name__)
@@ -34,7 +39,29 @@ def answer_with_problems(app: FlaskApp) -> None:
     app.add_error_handler(Exception, _failure)
 
 
-# Coroutines, because Connexion runs plain functions in a thread.
+class Errors(ExceptionMiddleware):  # type: ignore[misc]  # Connexion's classes are not typed
+    """Takes the place of Connexion's `ExceptionMiddleware`, for requests that run in a thread, too."""
+
+    def add_exception_handler(self, exc_class_or_status_code: Any, handler: Callable[..., Any]) -> None:
+        """Have a function answer errors of a kind."""
+        ours = handler in (_security_error, _http_error, _failure)
+        super().add_exception_handler(exc_class_or_status_code, handler if ours else _in_its_place(handler))
+
+
+def _in_its_place(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Runs a coroutine function in the event loop, a plain function in a thread."""
+
+    async def handle(request: ConnexionRequest, error: Exception) -> Any:
+        loop = request.scope.get(THREAD)
+        if inspect.iscoroutinefunction(handler):
+            answer = handler(request, error)
+            return asyncio.run_coroutine_threadsafe(answer, loop).result() if loop else await answer
+        return handler(request, error) if loop else await run_in_threadpool(handler, request, error)
+
+    return handle
+
+
+# These never wait, so they run wherever a request does.
 
 
 async def _security_error(_: ConnexionRequest, error: SecurityError) -> ConnexionResponse:

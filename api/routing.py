@@ -1,25 +1,16 @@
-"""Routing that router, security layer and handler agree on.
-
-Connexion routes each request twice: a Starlette router picks the operation that is authorized, then Flask's picks the
-handler. Where the two read a path differently (`//api/private`), a handler would run that nobody authorized.
-"""
+"""Which operation a request is for: the one decision that authorization, validation and handler go by."""
 
 import re
 from typing import Any
 
-import flask
-from connexion.apps.flask import FlaskOperation
-from connexion.frameworks import flask as flask_utils
 from connexion.frameworks import starlette as starlette_utils
+from connexion.middleware.abstract import ROUTING_CONTEXT
 from connexion.middleware.routing import RoutingMiddleware
 from connexion.spec import Specification
 from starlette.convertors import register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-from werkzeug.routing import RequestRedirect
-
-from api.authorization import AUTHORIZED
 
 # Connexion's patterns let through what int() and float() refuse, which ends in a 500 before authorization.
 _INTEGER = r"[+-]?[0-9]{1,400}"
@@ -30,11 +21,13 @@ class Routing(RoutingMiddleware):  # type: ignore[misc]  # Connexion's classes a
     """Takes the place of Connexion's `RoutingMiddleware`.
 
     Paths are exact, a concrete path comes before a templated one (OpenAPI 3.0, Paths Object), and `Allow` names all
-    methods of a path.
+    methods of a path. What the routers find for a path without parameters is remembered.
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        super().__init__(app)
+        super().__init__(self._remember)
+        self._next = app
+        self._found: dict[tuple[str, str], dict[str, str]] = {}
         for name, convertor, regex in (
             ("int", starlette_utils.IntegerConverter(), _INTEGER),
             ("float", starlette_utils.FloatConverter(), _NUMBER),
@@ -50,15 +43,31 @@ class Routing(RoutingMiddleware):  # type: ignore[misc]  # Connexion's classes a
             mount.app.routes.sort(key=lambda route: _concreteness(route.path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not _is_plain(scope):
+        if scope["type"] != "http":
+            await self._next(scope, receive, send)
+            return
+        if not _is_plain(scope):
             raise HTTPException(404)
+        scope = {**scope, "extensions": dict(scope.get("extensions") or {})}  # the routers change what they are given
+        found = self._found.get((scope["method"], scope["path"])) if not scope.get("root_path") else None
+        if found is not None:
+            scope["path_params"] = {}
+            scope["extensions"][ROUTING_CONTEXT] = dict(found)
+            await self._next(scope, receive, send)
+            return
         try:
-            await super().__call__({**scope}, receive, send)  # the router changes the scope that it is given
+            await super().__call__({**scope}, receive, send)
         except HTTPException as error:
             # A handler's own 405 stays what it is. The router's names the methods of one operation only.
             if error.status_code != 405 or not (methods := self._methods(scope)) or scope["method"] in methods:
                 raise
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(methods))}) from error
+
+    async def _remember(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = scope["extensions"][ROUTING_CONTEXT]
+        if found["operation_id"] is not None and not scope["path_params"] and not scope.get("root_path"):
+            self._found[scope["method"], scope["path"]] = found
+        await self._next(scope, receive, send)
 
     def _methods(self, scope: Scope) -> set[str]:
         methods: set[str] = set()
@@ -85,27 +94,3 @@ def _is_plain(scope: Scope) -> bool:
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-class _Integer(flask_utils.IntegerConverter):  # type: ignore[misc]
-    regex = _INTEGER
-
-
-class _Number(flask_utils.NumberConverter):  # type: ignore[misc]
-    regex = _NUMBER
-
-
-def route_exactly(app: flask.Flask) -> None:
-    """Have Flask run the handler that a request was authorized for, or none."""
-    app.url_map.merge_slashes = False
-    app.url_map.converters.update(int=_Integer, float=_Number)
-    app.before_request(_require_agreement)
-
-
-def _require_agreement() -> None:
-    authorized = flask.request.environ["asgi.scope"].get(AUTHORIZED)
-    view = flask.current_app.view_functions.get(flask.request.endpoint or "")
-    mismatch = isinstance(view, FlaskOperation) and view.operation_id != authorized
-    # Flask would redirect to a path with other slashes; the contract knows one path only.
-    if mismatch or isinstance(flask.request.routing_exception, RequestRedirect):
-        flask.abort(404)

@@ -2,9 +2,9 @@
 
 import contextlib
 import copy
+import gc
 import logging
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,12 +12,15 @@ from functools import partial
 from typing import Any
 
 import click
+import granian
 import uvicorn
+from granian.constants import HTTPModes, Interfaces
 from starlette.types import ASGIApp
-from uvicorn.supervisors import Multiprocess
 
 from api.app import build, create_app
+from api.bridge import THREADS
 from api.settings import Settings
+from api.threads import InThreads, ThreadedLoop
 
 
 class WithoutQuery(logging.Filter):
@@ -45,27 +48,51 @@ UVICORN: dict[str, Any] = {
 """uvicorn's settings, in development as well."""
 
 
-def serve(settings: Settings, workers: int) -> None:
+def serve(settings: Settings, workers: int, *, access_log: bool) -> None:
     """Serve the API until told to stop (SIGTERM, SIGINT).
 
     Raises:
         ContractError: The contract can't be served as it stands.
         click.ClickException: The address can't be listened on.
     """
-    app = build(create_app(settings))
-    listener = listen(settings.host, settings.port)
-    port = listener.getsockname()[1]
+    application = _Application(settings)
+    with listen(settings.host, settings.port) as listener:  # what can't be listened on is known at the start
+        port = listener.getsockname()[1]
     click.echo(f"Serving on {settings.host} port {port}, for tokens of {', '.join(settings.issuers)}")
-    if workers == 1:
-        server = uvicorn.Server(uvicorn.Config(app, **UVICORN))
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run([listener])
-        if not server.started:
-            sys.exit(uvicorn.config.STARTUP_FAILURE)
-    else:
-        # Each worker makes its own application; the one made here has shown that it can be made.
-        config = uvicorn.Config(partial(create_app, settings), factory=True, workers=workers, **UVICORN)
-        Multiprocess(config, sockets=[listener]).run()
+    server = granian.Granian(
+        "api",
+        settings.host,
+        port,
+        interface=Interfaces.ASGI,
+        workers=workers,
+        loop="threaded",  # type: ignore[arg-type]  # the names that are registered come on top of granian's own
+        http=HTTPModes.http1,
+        websockets=False,
+        respawn_failed_workers=True,
+        log_access=access_log,
+        log_access_format='%(addr)s - "%(method)s %(path)s %(protocol)s" %(status)d %(dt_ms).1f ms',  # no query
+    )
+    server.on_startup(partial(setattr, server, "blocking_threads", THREADS))  # it refuses them for other loops
+    server.serve(target_loader=application, wrap_loader=False)
+
+
+class _Application:
+    """The application, in the parent process to show that it can be made; forks have it, others make their own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._app = build(create_app(settings))
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be looked through again and again
+
+    def __call__(self) -> ASGIApp:
+        return InThreads(self._app)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Application, (self._settings,)
+
+
+granian.loops.register("threaded")(ThreadedLoop)
 
 
 @contextlib.contextmanager

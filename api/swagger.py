@@ -31,6 +31,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from swagger_ui_bundle import swagger_ui_path
 
 from api.contract import Contract, declared_scopes
+from api.threads import THREAD, NeedsEventLoop
 from security.issuer import Endpoints, Issuer, IssuerError
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,8 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
             if page is None and path.startswith(f"{self._base}/ui/"):
                 page = self._file
             if page is not None:
+                if THREAD in scope:
+                    raise NeedsEventLoop
                 if scope["method"] not in ("GET", "HEAD"):
                     raise HTTPException(405, headers={"Allow": "GET, HEAD"})
                 response = await page(Request(scope))

@@ -1,10 +1,17 @@
-"""Connexion's validators of bodies, with what they get wrong put right."""
+"""Connexion's validation, made once for each operation, and with what it gets wrong about bodies put right."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
 
 from connexion.datastructures import MediaTypeDict
 from connexion.exceptions import BadRequestProblem
+from connexion.middleware.request_validation import (
+    RequestValidationAPI,
+    RequestValidationMiddleware,
+    RequestValidationOperation,
+)
+from connexion.operations import AbstractOperation
+from connexion.utils import is_null, is_nullable
 from connexion.validators import (
     VALIDATOR_MAP,
     AbstractRequestBodyValidator,
@@ -15,8 +22,54 @@ from connexion.validators import (
     MultiPartFormDataValidator,
     TextResponseBodyValidator,
 )
+from connexion.validators.parameter import ParameterValidator, draft4_format_checker
+from jsonschema import Draft4Validator, ValidationError  # type: ignore[import-untyped]
 from starlette.formparsers import MultiPartException
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
+
+
+class RequestValidation(RequestValidationMiddleware):  # type: ignore[misc]  # Connexion's classes are not typed
+    """Takes the place of Connexion's `RequestValidationMiddleware`, which makes its validators for each request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app)
+        self.api_cls = _ValidationAPI
+
+
+class _ValidationAPI(RequestValidationAPI):  # type: ignore[misc]
+    def make_operation(self, operation: AbstractOperation) -> RequestValidationOperation | ASGIApp:
+        """What validates the requests of one operation; nothing, if there is nothing to validate."""
+        next_app: ASGIApp = self.next_app
+        made: RequestValidationOperation = super().make_operation(operation)
+        if not (operation.parameters or operation.consumes or self.strict_validation):
+            return next_app
+        parser = operation.uri_parser_class(operation.parameters, operation.body_definition())
+        parameters = _Parameters(operation.parameters, parser, made.strict_validation, made.security_query_params)
+        made._validator_map["parameter"] = lambda *_, **__: parameters  # noqa: SLF001  # it takes a class only
+        return made
+
+
+class _Parameters(ParameterValidator):  # type: ignore[misc]
+    """Connexion's compiles the schemas of parameters for each request."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._validators = {
+            id(parameter): Draft4Validator(parameter.get("schema", parameter), format_checker=draft4_format_checker)
+            for parameters in self.parameters.values()
+            for parameter in parameters
+        }
+
+    def validate_parameter(self, kind: str, value: Any, parameter: dict[str, Any], _: str | None = None) -> str | None:
+        """What is wrong with a value."""
+        if value is None or (is_nullable(parameter) and is_null(value)):
+            missing: str | None = super().validate_parameter(kind, value, parameter)
+            return missing
+        try:
+            self._validators[id(parameter)].validate(value)
+        except ValidationError as error:
+            return str(error)
+        return None
 
 
 class _Decoding(AbstractRequestBodyValidator):  # type: ignore[misc]  # Connexion's classes are not typed

@@ -24,21 +24,21 @@ def bearer_token(authorization: Sequence[str], query_string: bytes = b"") -> str
     """
     if len(authorization) > 1:
         raise InvalidRequest
-    scheme = _SCHEME.match(authorization[0].strip(" ")) if authorization else None
-    if scheme is None or scheme[0].lower() != "bearer":
+    credentials = _BEARER.fullmatch(authorization[0].strip(" ")) if authorization else None
+    if credentials is None:
         return None
-    token = _TOKEN.fullmatch(authorization[0].strip(" "), scheme.end())
-    if token is None or _names_a_token(query_string):
+    if credentials[1] is None or _names_a_token(query_string):
         raise InvalidRequest
-    return token[1]
+    return credentials[1]
 
 
-# RFC 9110, sections 5.6.2 and 11.4. What is in the token is for the token's own errors.
-_SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_TOKEN = re.compile(r" +([^ \t]+)")
+# RFC 9110, sections 5.6.2 and 11.4: the scheme ends where its characters do. For what is in the token there are errors
+# of its own.
+_BEARER = re.compile(r"(?i:bearer)(?: +([^ \t]+)|(?![!#$%&'*+.^_`|~0-9A-Za-z-]).*)", re.DOTALL)
 
 
 def _names_a_token(query_string: bytes) -> bool:
     # Names are compared decoded: %61ccess_token is access_token, too. Latin-1 so that no byte is an error.
-    names = (name for name, _ in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))
-    return bool(query_string) and "access_token" in names
+    return bool(query_string) and any(
+        name == "access_token" for name, _ in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+    )

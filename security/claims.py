@@ -61,6 +61,11 @@ def check_claims(claims: Claims, expected: Expected) -> None:
             raise InvalidToken(refusal)
 
 
+def still_holds(claims: Claims, expected: Expected) -> bool:
+    """Whether what depends on the time holds, of claims for which all else does."""
+    return _not_expired(claims, expected) and _begun(claims, expected) and _young_enough(claims, expected)
+
+
 def _is_date(value: object) -> bool:
     # RFC 7519, section 2: a JSON number. The bound refuses infinity (1e999) and what a float can't hold.
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53

@@ -6,6 +6,7 @@ Nothing here is trusted yet: the signature is checked by the validator, with a k
 import binascii
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from joserfc.util import urlsafe_b64decode
@@ -25,6 +26,7 @@ class SignedJWT:
 
     header: dict[str, Any]
     claims: dict[str, Any]
+    payload: str
     signing_input: bytes
     signature: bytes
 
@@ -51,9 +53,12 @@ class SignedJWT:
             raise InvalidToken(_UNSIGNED.get(len(segments), Refusal.MALFORMED))
         header, payload, signature = segments
         try:
+            # json.loads would guess UTF-16 and UTF-32, too; RFC 7519, section 7.2 says UTF-8.
+            text = urlsafe_b64decode(payload).decode()
             return cls(
-                header=_json_object(urlsafe_b64decode(header)),
-                claims=_json_object(urlsafe_b64decode(payload)),
+                header=_header(header),
+                claims=_json_object(text),
+                payload=text,
                 signing_input=header + b"." + payload,
                 signature=urlsafe_b64decode(signature),
             )
@@ -65,14 +70,19 @@ _UNSIGNED = {1: Refusal.OPAQUE, 5: Refusal.ENCRYPTED}
 """What a token that isn't a signed JWT most likely is, by its number of segments (RFC 7516, section 9)."""
 
 
-def _json_object(text: bytes) -> dict[str, Any]:
-    # json.loads would guess UTF-16 and UTF-32, too; RFC 7519, section 7.2 says UTF-8.
-    value = json.loads(text.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
+@lru_cache(256)
+def _header(segment: bytes) -> dict[str, Any]:
+    """A header. An issuer's tokens have the same one, so it is remembered."""
+    return _json_object(urlsafe_b64decode(segment).decode())
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    value = json.loads(text, object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
-    if text.count(b"[") + text.count(b"{") > _MAX_DEPTH:
+    if text.count("[") + text.count("{") > _MAX_DEPTH:
         _check_depth(value, _MAX_DEPTH)
-    if b"\\u" in text:
+    if "\\u" in text:
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # fails on lone surrogates (RFC 8259, section 8.2)
     return value
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import httpx
@@ -10,13 +10,13 @@ from authlib.oauth2.rfc7523 import JWTBearerTokenValidator
 from joserfc.jwk import KeySet
 
 from security.bearer import bearer_token
-from security.claims import AccessToken, Expected, check_claims, granted_scopes
+from security.claims import AccessToken, Expected, check_claims, granted_scopes, still_holds
 from security.errors import QUOTABLE, InsufficientScope, InvalidToken, Refusal
 from security.issuer import Issuer, issuer_url
 from security.jwt import SignedJWT
 from security.keycache import KeyCache, KeyPending
 from security.keys import ALGORITHMS, verify_signature
-from security.verified import VerifiedTokens
+from security.verified import Verified, VerifiedTokens
 
 _ACCESS_TOKEN_TYPES = frozenset(("jwt", "at+jwt", "application/jwt", "application/at+jwt"))
 """Auth0's default tokens say JWT, RFC 9068 says at+jwt. A token without `typ` is accepted, as RFC 7519 has it."""
@@ -103,13 +103,23 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             InvalidToken: It is not acceptable.
             IssuerUnavailable: That can't be known now.
         """
-        pending = None
+        result = self.validate_soon(token)
+        return result if isinstance(result, AccessToken) else await result
+
+    def validate_soon(self, token: str) -> AccessToken | Awaitable[AccessToken]:
+        """Validate an access token: at once, unless a key has to be fetched. Raises as `validate`."""
+        try:
+            return self._check(token, None)
+        except KeyPending as pending:
+            return self._validate_later(token, pending)
+
+    async def _validate_later(self, token: str, pending: KeyPending) -> AccessToken:
         while True:
+            await asyncio.wrap_future(pending.fetch)
             try:
                 return self._check(token, pending)
             except KeyPending as raised:
                 pending = raised
-                await asyncio.wrap_future(pending.fetch)
 
     def authenticate_token(self, token_string: str) -> AccessToken:
         """Validate an access token, for Authlib; blocks while the issuer's keys are fetched. Raises as `validate`."""
@@ -132,8 +142,15 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
 
     def _check(self, token: str, pending: KeyPending | None) -> AccessToken:
         """Every check there is, in order; the one place that decides. Raises `KeyPending` when it needs a key."""
+        expected = Expected(self.audience, self._clock(), self._leeway, self._max_age)
         known = self._verified.find(token)
-        jwt = known.jwt() if known else SignedJWT.parse(token)
+        if (
+            known is not None
+            and still_holds(known.claims, expected)
+            and self._keys[known.issuer].key(known.kid, known.alg, pending) is known.key
+        ):
+            return known.access_token()
+        jwt = SignedJWT.parse(token)
         if "alg" not in jwt.header or not all(isinstance(jwt.header.get(name, ""), str) for name in _NAMES):
             raise InvalidToken(Refusal.MALFORMED)
         alg, kid, typ = jwt.header["alg"], jwt.header.get("kid"), jwt.header.get("typ", "JWT")
@@ -147,13 +164,14 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         if not isinstance(issuer, str) or issuer not in self._keys:
             raise InvalidToken(Refusal.ISSUER)
         key = self._keys[issuer].key(kid, alg, pending)
-        verified = known is not None and known.key is key
-        if not verified and not verify_signature(alg, key, jwt.signing_input, jwt.signature):
+        if not verify_signature(alg, key, jwt.signing_input, jwt.signature):
             raise InvalidToken(Refusal.SIGNATURE)
-        check_claims(jwt.claims, Expected(self.audience, self._clock(), self._leeway, self._max_age))
-        if not verified:
-            self._verified.remember(token, jwt, key)
-        return AccessToken(jwt.claims, granted_scopes(jwt.claims, *self._scope_claims))
+        check_claims(jwt.claims, expected)
+        verified = Verified(
+            issuer, kid, alg, key, jwt.claims, granted_scopes(jwt.claims, *self._scope_claims), jwt.payload
+        )
+        self._verified.remember(token, verified)
+        return verified.access_token()
 
 
 def require_scopes(token: AccessToken, required: Sequence[str]) -> None:

@@ -1,32 +1,34 @@
-"""Tokens whose signature has been verified: the costly part of checking a token that comes again and again.
+"""Tokens that have been found good: the costly part of checking one that comes again and again.
 
-Only that is remembered. Whose key it is and what the claims say at this moment is checked each time, so a key that the
-issuer withdraws, or a token that expires, is noticed at once.
+What can change is checked each time: whether the issuer still publishes the key, and what the claims say of the time.
+So a key that is withdrawn, or a token that expires, is noticed at once.
 """
 
 import json
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 
-from joserfc.util import urlsafe_b64decode
-
-from security.jwt import SignedJWT
+from security.claims import AccessToken, Claims
 from security.keys import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A JWT, and the key that has verified its signature."""
+    """A token that was good: by which key of which issuer, and what it says."""
 
-    parsed: SignedJWT
+    issuer: str
+    kid: str | None
+    alg: str
     key: PublicKey
+    claims: Claims
+    scopes: frozenset[str]
+    text: str
 
-    def jwt(self) -> SignedJWT:
-        """The JWT, with claims of its own, because a handler may change them."""
-        payload = urlsafe_b64decode(self.parsed.signing_input.partition(b".")[2])
-        return replace(self.parsed, claims=json.loads(payload))
+    def access_token(self) -> AccessToken:
+        """The token for a handler, with claims of its own, because a handler may change them."""
+        return AccessToken(json.loads(self.text), self.scopes)
 
 
 class VerifiedTokens:
@@ -55,12 +57,12 @@ class VerifiedTokens:
                 self._tokens.move_to_end(digest)
             return found
 
-    def remember(self, token: str, jwt: SignedJWT, key: PublicKey) -> None:
-        """Remember a good token, and the key that has verified it."""
+    def remember(self, token: str, verified: Verified) -> None:
+        """Remember a good token."""
         if not self._size:
             return
         with self._lock:
-            self._tokens[_digest(token)] = Verified(jwt, key)
+            self._tokens[_digest(token)] = verified
             while len(self._tokens) > self._size:
                 self._tokens.popitem(last=False)
 

@@ -33,7 +33,7 @@ async def anybody(token: str) -> dict[str, str]:
     return {"sub": token, "scope": "read:messages"}
 '''
 ALGORITHM = "        if alg not in self.algorithms:\n"
-SIGNATURE = "        if not verified and not verify_signature(alg, key, jwt.signing_input, jwt.signature):\n"
+SIGNATURE = "        if not verify_signature(alg, key, jwt.signing_input, jwt.signature):\n"
 ACCEPT = '            return AccessToken(jwt.claims, granted_scopes(jwt.claims, "scope"))\n'
 HS256 = '''        if alg == "HS256":
             import hmac
@@ -84,10 +84,10 @@ REQUIREMENTS = [
 ]
 
 PRESENTATION = [
-    mutant("another scheme accepted", f"{PRIVATE}: a good token, another scheme", BEARER, '.lower() != "bearer"', '.lower() not in ("bearer", "token")'),
-    mutant("the scheme's letters matter", f"{PRIVATE}: a good token after 'bearer'", BEARER, '.lower() != "bearer"', ' != "Bearer"'),
-    mutant("a token in the query accepted", f"{PRIVATE}: a good token in the query", BEARER, "    if scheme is None or", IN_QUERY + "    if scheme is None or"),
-    mutant("a token in the query overlooked", f"{PRIVATE}: a token in the query, too", BEARER, "if token is None or _names_a_token(query_string):", "if token is None:"),
+    mutant("another scheme accepted", f"{PRIVATE}: a good token, another scheme", BEARER, "(?i:bearer)", "(?i:bearer|token)"),
+    mutant("the scheme's letters matter", f"{PRIVATE}: a good token after 'bearer'", BEARER, "(?i:bearer)", "Bearer"),
+    mutant("a token in the query accepted", f"{PRIVATE}: a good token in the query", BEARER, "    if credentials is None:", IN_QUERY + "    if credentials is None:"),
+    mutant("a token in the query overlooked", f"{PRIVATE}: a token in the query, too", BEARER, "if credentials[1] is None or _names_a_token(query_string):", "if credentials[1] is None:"),
     mutant("two header fields accepted", f"{PRIVATE}: two header fields", BEARER, "if len(authorization) > 1:", "if False:"),
 ]
 

@@ -31,7 +31,7 @@ def served(place: Path, tenant: Tenant, edits: Sequence[Edit], *, shop: bool = F
     spec = ["--spec", str(SHOP / "openapi.yaml")] if shop else []
     with running(api("serve", *spec), environ, cwd=place) as process:
         port = process.wait_for(r"Serving on 127.0.0.1 port (\d+)")[1]
-        process.wait_for("Application startup complete")
+        process.wait_for("Started worker-1")
         yield f"http://127.0.0.1:{port}"
 
 

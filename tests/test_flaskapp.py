@@ -12,6 +12,7 @@ import httpx
 import pytest
 from connexion.apps.flask import FlaskOperation
 
+from api.app import build
 from api.flaskapp import FlaskApp
 from api.server import in_background
 
@@ -28,7 +29,7 @@ async def lifespan(_: object) -> AsyncIterator[None]:
 def client(app_class: Any) -> Iterator[httpx.Client]:
     app = app_class(__name__, server_args={}, specification_dir=str(KINDS), lifespan=lifespan)
     app.add_api("openapi.yaml")
-    with in_background(app) as url, httpx.Client(base_url=url, trust_env=False) as served:
+    with in_background(build(app)) as url, httpx.Client(base_url=url, trust_env=False) as served:
         yield served
 
 

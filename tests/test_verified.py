@@ -10,8 +10,7 @@ from api.server import in_background
 from api.settings import Settings
 from security import Auth0JWTBearerTokenValidator
 from security.errors import InvalidToken, Refusal
-from security.jwt import SignedJWT
-from security.verified import VerifiedTokens
+from security.verified import Verified, VerifiedTokens
 from tests.attacks import CASES
 from tests.serving import RawResponse, raw_request
 from tests.tenant import AUDIENCE, Tenant, rsa_key
@@ -90,7 +89,7 @@ def test_refusals_are_not_remembered(tenant: Tenant) -> None:
 
 def remember(tokens: VerifiedTokens, *names: str) -> None:
     for name in names:
-        tokens.remember(name, SignedJWT({}, {}, b"e30.e30", b""), RSAKey.generate_key(2048))
+        tokens.remember(name, Verified("", None, "RS256", RSAKey.generate_key(2048), {}, frozenset(), "{}"))
 
 
 def test_no_more_than_so_many_are_remembered_those_that_came_last() -> None:

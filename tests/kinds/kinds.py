@@ -64,6 +64,13 @@ def broken_stream() -> flask.Response:
     return flask.Response(chunks(), mimetype="text/plain")
 
 
+def thread() -> dict[str, str]:
+    return {"thread": threading.current_thread().name}
+
+
+post_thread = thread
+
+
 def block() -> dict[str, bool]:
     time.sleep(1)
     return {"blocked": True}
