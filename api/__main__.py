@@ -1,6 +1,7 @@
 """The command line: `python -m api …`."""
 
 import dataclasses
+import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def run(spec: Path | None) -> None:
 @click.option("--access-log", is_flag=True, help="Print a line for each request, without its query.")
 def serve(spec: Path | None, host: str | None, port: int | None, workers: int, *, access_log: bool) -> None:
     """Serve for production. Needs AUTH0_DOMAIN and AUTH0_AUDIENCE."""
+    gc.disable()  # until all is loaded: nothing of it is garbage
     from api.contract import ContractError
     from api.server import serve
 

@@ -30,11 +30,11 @@ def edge_middlewares(*, trusted_proxies: Networks, cors_origins: Iterable[str], 
         expose_headers=sorted({*used.response_headers, "WWW-Authenticate", "Retry-After", "DPoP-Nonce"}),
         max_age=600,
     )
-    proxy = [partial(_Forwarded, trusted=trusted_proxies)] if trusted_proxies else []
-    return [*proxy, *([cors] if cors_origins else []), _SafeHeaders]
+    proxy = [partial(Forwarded, trusted=trusted_proxies)] if trusted_proxies else []
+    return [*proxy, *([cors] if cors_origins else []), SafeHeaders]
 
 
-class _SafeHeaders:
+class SafeHeaders:
     """Sniffs nothing, refers nowhere, and keeps what was answered to a token out of caches (RFC 9111, section 3.5)."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -62,7 +62,7 @@ _SAFE = {b"x-content-type-options": b"nosniff", b"referrer-policy": b"no-referre
 _PRIVATE = {b"cache-control": b"no-store"}
 
 
-class _Forwarded:
+class Forwarded:
     """Believes a trusted proxy what the client asked for: X-Forwarded-For, -Proto, -Host and -Prefix.
 
     Each field's last value counts, which the proxy itself has written.

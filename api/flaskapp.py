@@ -35,13 +35,15 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
     """Takes the place of Connexion's."""
 
     def __init__(self, import_name: str, *, server_args: dict[str, Any] | None = None, **options: Any) -> None:
-        self._middleware_app = _FlaskASGIApp(import_name, server_args or {})
+        self._middleware_app = FlaskASGI(import_name, server_args or {})
         super(connexion.FlaskApp, self).__init__(import_name, **options)  # Connexion's would make another Flask
         self.app = self._middleware_app.app
         self.app.register_error_handler(HTTPException, self._http_exception)
 
 
-class _FlaskASGIApp(FlaskASGIApp):  # type: ignore[misc]
+class FlaskASGI(FlaskASGIApp):  # type: ignore[misc]
+    """Flask, as the stack's last application."""
+
     def __init__(self, import_name: str, server_args: dict[str, Any]) -> None:
         self.app = _Flask(import_name, **server_args)  # Connexion's would make a Flask; the rest is as there
         self.app.json = FlaskJSONProvider(self.app)

@@ -14,6 +14,7 @@ from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from connexion.middleware.exceptions import ExceptionMiddleware
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from werkzeug.exceptions import default_exceptions
 from werkzeug.http import HTTP_STATUS_CODES as STATUS_PHRASES
 
@@ -40,12 +41,38 @@ def answer_with_problems(app: FlaskApp) -> None:
 
 
 class Errors(ExceptionMiddleware):  # type: ignore[misc]  # Connexion's classes are not typed
-    """Takes the place of Connexion's `ExceptionMiddleware`, for requests that run in a thread, too."""
+    """Takes the place of Connexion's `ExceptionMiddleware`: in threads, too, and at less cost while nothing fails."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(_raise_again)
+        self._next = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def tracked(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._next(scope, receive, tracked)
+        except Exception as error:
+            if started or scope["type"] != "http":
+                raise
+            await super().__call__({**scope, _ERROR: error}, receive, send)
 
     def add_exception_handler(self, exc_class_or_status_code: Any, handler: Callable[..., Any]) -> None:
         """Have a function answer errors of a kind."""
         ours = handler in (_security_error, _http_error, _failure)
         super().add_exception_handler(exc_class_or_status_code, handler if ours else _in_its_place(handler))
+
+
+_ERROR = "api.error"
+
+
+async def _raise_again(scope: Scope, _: Receive, __: Send) -> None:
+    raise scope[_ERROR]
 
 
 def _in_its_place(handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,11 +1,23 @@
-"""Connexion's stack of middlewares, with what it does anew on every request done when it is built."""
+"""Connexion's stack of middlewares, once it is built."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from connexion.middleware.abstract import RoutedMiddleware
+from connexion.middleware.context import ContextMiddleware
 from connexion.middleware.lifespan import LifespanMiddleware
+from connexion.middleware.response_validation import ResponseValidationMiddleware
+from connexion.middleware.server_error import ServerErrorMiddleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
+
+from api.authorization import Authorization
+from api.edge import Forwarded, SafeHeaders
+from api.flaskapp import FlaskASGI
+from api.problems import Errors
+from api.routing import Routing
+from api.swagger import SwaggerUI
+from api.validation import RequestValidation
 
 
 def link(stack: Iterable[Any]) -> None:
@@ -28,6 +40,32 @@ def link(stack: Iterable[Any]) -> None:
                     api.operations[name] = following[key]
                 here.setdefault(key, api.operations[name])
         following = here
+
+
+def never_waits(stack: Iterable[Any]) -> bool:
+    """Whether all middlewares are known to need no event loop, or to say so with `NeedsEventLoop`.
+
+    Args:
+        stack: The middlewares and the application.
+    """
+    return all(type(middleware) in _NEVER_WAIT for middleware in stack)
+
+
+_NEVER_WAIT = {
+    Authorization,
+    CORSMiddleware,
+    ContextMiddleware,
+    Errors,
+    FlaskASGI,
+    Forwarded,
+    LifespanMiddleware,
+    RequestValidation,
+    ResponseValidationMiddleware,
+    Routing,
+    SafeHeaders,
+    ServerErrorMiddleware,
+    SwaggerUI,
+}
 
 
 def _apis(middleware: Any) -> list[Any]:

@@ -12,7 +12,7 @@ import click
 import httpx
 
 from api.app import create_app
-from api.server import in_background
+from api.background import in_background
 from api.settings import Settings
 from security import Auth0JWTBearerTokenValidator
 from tests.attacks import CASES

@@ -72,7 +72,8 @@ def _output(arguments: list[str]) -> str:
 
 
 def _uvicorn(python: object, app: str, *options: str) -> tuple[str, ...]:
-    return (str(python), "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", "{port}", *options)
+    log = "--no-access-log"  # the others keep none, either
+    return (str(python), "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", "{port}", log, *options)
 
 
 _ALL = (
@@ -82,7 +83,7 @@ _ALL = (
         "ours",
         (sys.executable, "-m", "api", "serve", "--host", "127.0.0.1", "--port", "{port}"),
         ROOT,
-        ("connexion", "flask", "authlib", "joserfc", "uvicorn"),
+        ("connexion", "flask", "authlib", "joserfc", "granian"),
     ),
     Server(
         "connexion",
@@ -137,7 +138,7 @@ _ALL = (
         "bare-asgi",
         "limit: bare ASGI on uvicorn",
         "limit",
-        _uvicorn(sys.executable, "bare_asgi:app", "--no-access-log"),
+        _uvicorn(sys.executable, "bare_asgi:app"),
         PEERS,
         ("uvicorn",),
     ),

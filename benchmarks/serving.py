@@ -1,6 +1,7 @@
 """Starting a server on one CPU, what it uses, whether it answers as it must, and stopping it."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from benchmarks.servers import Server
 from tests.processes import clean_environ
 
 _PUBLIC, _PRIVATE = "/api/public", "/api/private"
+_PSS = re.compile(r"(?m)^Pss: +(\d+) kB")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -39,9 +41,9 @@ class Served:
                     continue
 
     def memory(self) -> float:
-        """MiB that its processes hold; what they share is counted for each."""
-        pages = sum(int((folder / "statm").read_text().split()[1]) for folder in self._members())
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        """MiB that its processes hold; what some share is counted once."""
+        sizes = [_PSS.search((folder / "smaps_rollup").read_text()) for folder in self._members()]
+        return sum(int(size[1]) for size in sizes if size) / 2**10
 
     def cpu(self) -> float:
         """Seconds of CPU that its processes have used."""

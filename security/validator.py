@@ -10,7 +10,7 @@ from authlib.oauth2.rfc7523 import JWTBearerTokenValidator
 from joserfc.jwk import KeySet
 
 from security.bearer import bearer_token
-from security.claims import AccessToken, Expected, check_claims, granted_scopes, still_holds
+from security.claims import AccessToken, Expected, check_claims, granted_scopes, still_holds, times
 from security.errors import QUOTABLE, InsufficientScope, InvalidToken, Refusal
 from security.issuer import Issuer, issuer_url
 from security.jwt import SignedJWT
@@ -146,7 +146,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         known = self._verified.find(token)
         if (
             known is not None
-            and still_holds(known.claims, expected)
+            and still_holds(known.times, expected)
             and self._keys[known.issuer].key(known.kid, known.alg, pending) is known.key
         ):
             return known.access_token()
@@ -167,11 +167,9 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         if not verify_signature(alg, key, jwt.signing_input, jwt.signature):
             raise InvalidToken(Refusal.SIGNATURE)
         check_claims(jwt.claims, expected)
-        verified = Verified(
-            issuer, kid, alg, key, jwt.claims, granted_scopes(jwt.claims, *self._scope_claims), jwt.payload
-        )
-        self._verified.remember(token, verified)
-        return verified.access_token()
+        scopes = granted_scopes(jwt.claims, *self._scope_claims)
+        self._verified.remember(token, Verified(issuer, kid, alg, key, times(jwt.claims), scopes, jwt.payload))
+        return AccessToken(jwt.claims, scopes)
 
 
 def require_scopes(token: AccessToken, required: Sequence[str]) -> None:

@@ -16,13 +16,13 @@ from security.keys import PublicKey
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A token that was good: by which key of which issuer, and what it says."""
+    """A token that was good: by which key of which issuer, what it says of the time, and all that it says as text."""
 
     issuer: str
     kid: str | None
     alg: str
     key: PublicKey
-    claims: Claims
+    times: Claims
     scopes: frozenset[str]
     text: str
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from api.app import create_app
-from api.server import in_background
+from api.background import in_background
 from api.settings import Settings
 from tests.processes import ROOT, api, running
 from tests.tenant import AUDIENCE, Tenant

@@ -10,9 +10,9 @@ from schemathesis.checks import CHECKS
 from schemathesis.engine import events
 
 from api.app import create_app
+from api.background import in_background
 from api.contract_tests.results import Result, Verdict
 from api.loading import read_contract
-from api.server import in_background
 from api.settings import SPECIFICATION, Settings
 from tests.application_mutants import MUTANTS
 from tests.contract_runs import failures, results

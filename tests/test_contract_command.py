@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from api.app import create_app
+from api.background import in_background
 from api.contract_tests.results import Result, Verdict, exit_code
-from api.server import in_background
 from api.settings import SPECIFICATION, Settings
 from tests.nodepeers import node
 from tests.processes import ROOT, api, run, running

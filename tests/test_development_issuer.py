@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from api.app import create_app
+from api.background import in_background
 from api.development.issuer import DevelopmentIssuer, serve_in_background
-from api.server import in_background
 from api.settings import Settings
 from security.jwt import SignedJWT
 from tests.tenant import AUDIENCE

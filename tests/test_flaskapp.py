@@ -13,8 +13,8 @@ import pytest
 from connexion.apps.flask import FlaskOperation
 
 from api.app import build
+from api.background import in_background
 from api.flaskapp import FlaskApp
-from api.server import in_background
 
 KINDS = Path(__file__).parent / "kinds"
 

@@ -9,6 +9,7 @@ import pytest
 from connexion.json_schema import resolve_refs
 
 from api.app import create_app
+from api.background import in_background
 from api.contract import Contract, operations
 from api.contract_tests.answers import ACCEPTED, MISSING, Expected, challenges
 from api.contract_tests.defects import DEFECTS
@@ -17,7 +18,6 @@ from api.contract_tests.operations import requirements
 from api.contract_tests.results import Verdict
 from api.contract_tests.schema import good_requests, load
 from api.loading import read_contract
-from api.server import in_background
 from api.settings import SPECIFICATION, Settings
 from tests.contract_runs import SHOP, trusting
 from tests.tenant import AUDIENCE, Tenant

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.app import create_app
-from api.server import in_background
+from api.background import in_background
 from api.settings import Settings
 from security.jwt import SignedJWT
 from tests.nodepeers import node

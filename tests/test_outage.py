@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from api.app import create_app
-from api.server import in_background
+from api.background import in_background
 from api.settings import Settings
 from security import Auth0JWTBearerTokenValidator
 from tests.serving import wait_until

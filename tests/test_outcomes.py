@@ -10,7 +10,7 @@ import pytest
 from joserfc.jwk import OctKey
 
 from api.app import create_app
-from api.server import in_background
+from api.background import in_background
 from api.settings import Settings
 from tests.serving import RawResponse, raw_request
 from tests.tenant import ABSENT, AUDIENCE, Tenant, rsa_key

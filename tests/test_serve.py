@@ -1,18 +1,21 @@
 """The API in production answers as it does in development, from threads that one slow request doesn't hold up."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from api.app import create_app
-from api.server import in_background
+from api.app import build, create_app
+from api.background import in_background
 from api.settings import Settings
+from api.stack import never_waits
 from tests.attacks import CASES
 from tests.processes import api, running
 from tests.serving import RawResponse, raw_request
@@ -138,6 +141,25 @@ def test_requests_that_wait_for_the_issuer_hold_no_thread() -> None:
         assert client.get("/api/public").status_code == 200
         assert not wait(waiting, timeout=0).done
         assert {future.result().status_code for future in waiting} == {503}
+
+
+class Waits:
+    """A middleware of somebody's own."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, *request: Any) -> None:
+        await asyncio.sleep(0)
+        await self.app(*request)
+
+
+def test_middlewares_of_ones_own_run_in_the_event_loop(tenant: Tenant) -> None:
+    app = create_app(settings(tenant, cors_origins=("https://spa.example.com",), trusted_proxies=(ip_network("::1"),)))
+    assert never_waits(build(app).middleware.middleware_stack)
+    app = create_app(settings(tenant))
+    app.add_middleware(Waits)
+    assert not never_waits(build(app).middleware.middleware_stack)
 
 
 def test_swagger_ui_and_the_contract_are_served(tenant: Tenant) -> None:

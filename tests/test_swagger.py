@@ -14,8 +14,8 @@ import yaml
 from openapi_spec_validator import validate
 
 from api.app import create_app
+from api.background import in_background
 from api.loading import load_contract
-from api.server import in_background
 from api.settings import SPECIFICATION, Settings
 from tests.serving import raw_request
 from tests.tenant import AUDIENCE, Tenant

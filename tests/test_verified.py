@@ -6,7 +6,7 @@ import pytest
 from joserfc.jwk import RSAKey
 
 from api.app import create_app
-from api.server import in_background
+from api.background import in_background
 from api.settings import Settings
 from security import Auth0JWTBearerTokenValidator
 from security.errors import InvalidToken, Refusal

@@ -18,11 +18,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from watchfiles import PythonFilter, run_process
 
 from api.app import build, create_app
+from api.background import UVICORN
 from api.contract import Contract, ContractError, base_path, declared_scopes, operations
 from api.development.clients import MACHINE
 from api.development.issuer import DevelopmentIssuer, serve_in_background
+from api.listening import listen
 from api.loading import load_contract
-from api.server import UVICORN, listen
 from api.settings import Settings, SettingsError, development_issuer_url
 
 
