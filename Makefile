@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
 
-.PHONY: run test contract token sdk clients lint mutants bench lock release-spec
+.PHONY: run test contract token sdk clients lint mutants bench hot lock release-spec
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
@@ -37,6 +37,9 @@ mutants: $(VENV)/test ## Test the tests: change security/ in every way that some
 
 bench: $(VENV)/test $(VENV)-bench/installed ## Time the API and its peers side by side (ARGS="--help")
 	@$(BIN)/python -m benchmarks.throughput $(ARGS)
+
+hot: $(VENV)/test ## Compare what the hot functions cost with benchmarks/hot.json (ARGS=--record writes it anew)
+	@$(BIN)/python -m benchmarks.hot $(ARGS)
 
 release-spec: $(VENV)/test ## Record openapi.yaml as released: from then on the tests say what breaks it
 	@$(BIN)/python -m tests.breaking

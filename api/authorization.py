@@ -58,15 +58,22 @@ class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion'
             if token is None:
                 return NO_VALUE
             offered = {"request": request, "required_scopes": required_scopes}
-            claims = await _result(token_info(token, **{name: offered[name] for name in wanted}), request)
-            if claims is None:
-                raise InvalidToken(Refusal.NOT_ACCEPTED)
+            claims = token_info(token, **{name: offered[name] for name in wanted})
             if not isinstance(claims, AccessToken):
-                claims = AccessToken(claims, granted_scopes(claims, "scope", "scp", "scopes"))
+                claims = _access_token(await _result(claims, request))
             require_scopes(claims, required_scopes)
             return claims
 
         return verify
+
+
+def _access_token(claims: dict[str, Any] | None) -> AccessToken:
+    """What somebody's own function has returned, as ours returns it."""
+    if claims is None:
+        raise InvalidToken(Refusal.NOT_ACCEPTED)
+    if isinstance(claims, AccessToken):
+        return claims
+    return AccessToken(claims, granted_scopes(claims, "scope", "scp", "scopes"))
 
 
 def _token_info_at_once(token: str, request: ConnexionRequest) -> AccessToken | Awaitable[AccessToken]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from benchmarks.hot import RECORD, bare_flask, hot_functions
 from benchmarks.loads import LOADS, Tokens, send, tokens
 from benchmarks.servers import SERVERS, environ
 from benchmarks.serving import check, serving
@@ -26,6 +27,15 @@ def cpus() -> tuple[int, int]:
         pytest.skip("only Linux can give the server and the load a CPU each")
     allowed = sorted(os.sched_getaffinity(0))
     return allowed[0], allowed[-1]
+
+
+def test_hot_functions_are_those_recorded_and_do_what_is_timed() -> None:
+    """How long they take is compared by `make hot`, on a machine that does nothing else."""
+    bare_flask()()
+    with hot_functions() as functions:
+        assert functions.keys() == json.loads(RECORD.read_text()).keys()
+        for function in functions.values():
+            function()
 
 
 @pytest.fixture
