@@ -8,16 +8,12 @@ from typing import Any
 
 import connexion
 from connexion.middleware import ConnexionMiddleware
-from connexion.middleware.exceptions import ExceptionMiddleware
-from connexion.middleware.request_validation import RequestValidationMiddleware
-from connexion.middleware.routing import RoutingMiddleware
-from connexion.middleware.security import SecurityMiddleware
-from connexion.middleware.swagger_ui import SwaggerUIMiddleware
+from connexion.middleware.server_error import ServerErrorMiddleware
 
 from api.authorization import SECURITY_MAP, Authorization
 from api.contract import Contract, ContractError
 from api.edge import edge_middlewares
-from api.flaskapp import FlaskApp
+from api.flaskapp import FlaskApp, takes_place_of
 from api.loading import load_contract
 from api.problems import Errors, answer_with_problems
 from api.responses import JSONIFIER, ContractResolver
@@ -101,16 +97,13 @@ def _middlewares(settings: Settings, validator: Auth0JWTBearerTokenValidator, co
         client_id=settings.client_id,
         public_url=settings.public_url,
     )
-    ours = {
-        ExceptionMiddleware: Errors,
-        SwaggerUIMiddleware: swagger_ui,
-        RoutingMiddleware: Routing,
-        SecurityMiddleware: partial(Authorization, validator=validator),
-        RequestValidationMiddleware: RequestValidation,
-    }
+    authorization = partial(Authorization, validator=validator)
+    ours = {takes_place_of(each): each for each in (Errors, swagger_ui, Routing, authorization, RequestValidation)}
     edge = edge_middlewares(
         trusted_proxies=settings.trusted_proxies,
         cors_origins=settings.cors_origins,
         contract=contract,
     )
-    return [*edge, *(ours.get(middleware, middleware) for middleware in ConnexionMiddleware.default_middlewares)]
+    stack = [ours.get(middleware, middleware) for middleware in ConnexionMiddleware.default_middlewares]
+    stack.remove(ServerErrorMiddleware)  # `Errors` is the last resort, too
+    return [*edge, *stack]

@@ -216,6 +216,7 @@ class _AuthorizedAPI(SecurityAPI):  # type: ignore[misc]
 class Authorization(SecurityMiddleware):  # type: ignore[misc]
     """Takes the place of Connexion's `SecurityMiddleware`, for one application's validator."""
 
+    takes_place_of = SecurityMiddleware
     api_cls = _AuthorizedAPI
 
     def __init__(self, app: ASGIApp, validator: Auth0JWTBearerTokenValidator) -> None:

@@ -18,11 +18,13 @@ from connexion.frameworks.flask import Flask as FlaskFramework
 from connexion.frameworks.flask import FlaskJSONProvider
 from connexion.lifecycle import WSGIRequest
 from connexion.middleware.abstract import ROUTING_CONTEXT
+from connexion.middleware.main import MiddlewarePosition
 from connexion.operations import AbstractOperation
 from connexion.spec import Specification
 from flask import appcontext_tearing_down, request_tearing_down
 from flask.globals import request_ctx
 from flask.sessions import SecureCookieSessionInterface
+from starlette.types import ASGIApp
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, Rule
 from werkzeug.wrappers import Response
@@ -39,6 +41,25 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         super(connexion.FlaskApp, self).__init__(import_name, **options)  # Connexion's would make another Flask
         self.app = self._middleware_app.app
         self.app.register_error_handler(HTTPException, self._http_exception)
+
+    def add_middleware(
+        self,
+        middleware_class: Callable[..., ASGIApp],
+        position: MiddlewarePosition = MiddlewarePosition.BEFORE_CONTEXT,
+        **options: Any,
+    ) -> None:
+        """Add a middleware before one of Connexion's, or before what takes its place."""
+        for place, middleware in enumerate(self.middleware.middlewares):
+            if takes_place_of(middleware) is position.value:
+                self.middleware.middlewares.insert(place, partial(middleware_class, **options))
+                return
+        raise ValueError(f"There is no middleware at the position {position.name}")
+
+
+def takes_place_of(middleware: Any) -> Any:
+    """The middleware of Connexion's that one takes the place of, by its own account; by default itself."""
+    middleware_class = middleware.func if isinstance(middleware, partial) else middleware
+    return getattr(middleware_class, "takes_place_of", middleware_class)
 
 
 class FlaskASGI(FlaskASGIApp):  # type: ignore[misc]

@@ -24,6 +24,8 @@ class Routing(RoutingMiddleware):  # type: ignore[misc]  # Connexion's classes a
     methods of a path. What the routers find for a path without parameters is remembered.
     """
 
+    takes_place_of = RoutingMiddleware
+
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(self._remember)
         self._next = app

@@ -7,7 +7,6 @@ from connexion.middleware.abstract import RoutedMiddleware
 from connexion.middleware.context import ContextMiddleware
 from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.response_validation import ResponseValidationMiddleware
-from connexion.middleware.server_error import ServerErrorMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -63,7 +62,6 @@ _NEVER_WAIT = {
     ResponseValidationMiddleware,
     Routing,
     SafeHeaders,
-    ServerErrorMiddleware,
     SwaggerUI,
 }
 

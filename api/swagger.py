@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import yaml
 from connexion.middleware.abstract import SpecMiddleware
+from connexion.middleware.swagger_ui import SwaggerUIMiddleware
 from connexion.spec import Specification
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -62,6 +63,8 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
         client_id: The client that Swagger UI logs in as; without one its dialog asks.
         public_url: Where the server is reached from outside; by default the path that the request came by.
     """
+
+    takes_place_of = SwaggerUIMiddleware
 
     def __init__(
         self, app: ASGIApp, *, issuer: Issuer, audience: str, client_id: str | None, public_url: str | None

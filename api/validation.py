@@ -31,6 +31,8 @@ from starlette.types import ASGIApp, Scope
 class RequestValidation(RequestValidationMiddleware):  # type: ignore[misc]  # Connexion's classes are not typed
     """Takes the place of Connexion's `RequestValidationMiddleware`, which makes its validators for each request."""
 
+    takes_place_of = RequestValidationMiddleware
+
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app)
         self.api_cls = _ValidationAPI

@@ -11,9 +11,11 @@ from typing import Any
 
 import httpx
 import pytest
+from connexion.middleware import MiddlewarePosition
 
 from api.app import build, create_app
 from api.background import in_background
+from api.flaskapp import takes_place_of
 from api.settings import Settings
 from api.stack import never_waits
 from tests.attacks import CASES
@@ -152,6 +154,17 @@ class Waits:
     async def __call__(self, *request: Any) -> None:
         await asyncio.sleep(0)
         await self.app(*request)
+
+
+@pytest.mark.parametrize("position", MiddlewarePosition)
+def test_middleware_of_ones_own_can_stand_before_any_of_connexions(
+    tenant: Tenant, position: MiddlewarePosition
+) -> None:
+    app = create_app(settings(tenant))
+    app.add_middleware(Waits, position)
+    stack = list(build(app).middleware.middleware_stack)
+    place = next(place for place, middleware in enumerate(stack) if isinstance(middleware, Waits))
+    assert takes_place_of(type(stack[place + 1])) is position.value
 
 
 def test_middlewares_of_ones_own_run_in_the_event_loop(tenant: Tenant) -> None:
