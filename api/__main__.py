@@ -57,15 +57,14 @@ def run(spec: Path | None) -> None:
 @click.option("--host", help="The address to listen on, in place of HOST.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="The TCP port to listen on, in place of PORT.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many processes serve.")
-@click.option("--access-log", is_flag=True, help="Print a line for each request, without its query.")
-def serve(spec: Path | None, host: str | None, port: int | None, workers: int, *, access_log: bool) -> None:
+def serve(spec: Path | None, host: str | None, port: int | None, workers: int) -> None:
     """Serve for production. Needs AUTH0_DOMAIN and AUTH0_AUDIENCE."""
     gc.disable()  # until all is loaded: nothing of it is garbage
     from api.contract import ContractError
     from api.server import serve
 
     try:
-        serve(_settings(development=False, spec=spec, host=host, port=port), workers, access_log=access_log)
+        serve(_settings(development=False, spec=spec, host=host, port=port), workers)
     except ContractError as error:
         raise click.ClickException(str(error)) from error
 

@@ -11,11 +11,14 @@ from connexion.middleware import ConnexionMiddleware
 from connexion.middleware.server_error import ServerErrorMiddleware
 
 from api.authorization import SECURITY_MAP, Authorization
-from api.contract import Contract, ContractError
+from api.contract import Contract, ContractError, base_path
 from api.edge import edge_middlewares
 from api.flaskapp import FlaskApp, takes_place_of
+from api.health import Health
 from api.loading import load_contract
+from api.logs import log_request
 from api.problems import Errors, answer_with_problems
+from api.records import Records
 from api.responses import JSONIFIER, ContractResolver
 from api.routing import Routing
 from api.settings import Settings
@@ -99,6 +102,8 @@ def _middlewares(settings: Settings, validator: Auth0JWTBearerTokenValidator, co
     )
     authorization = partial(Authorization, validator=validator)
     ours = {takes_place_of(each): each for each in (Errors, swagger_ui, Routing, authorization, RequestValidation)}
+    health = partial(Health, validator=validator, paths={base_path(contract) + path for path in contract["paths"]})
+    records = partial(Records, observers=[log_request], trusted=settings.trusted_proxies)
     edge = edge_middlewares(
         trusted_proxies=settings.trusted_proxies,
         cors_origins=settings.cors_origins,
@@ -106,4 +111,6 @@ def _middlewares(settings: Settings, validator: Auth0JWTBearerTokenValidator, co
     )
     stack = [ours.get(middleware, middleware) for middleware in ConnexionMiddleware.default_middlewares]
     stack.remove(ServerErrorMiddleware)  # `Errors` is the last resort, too
-    return [*edge, *stack]
+    if not settings.swagger_ui:
+        stack.remove(swagger_ui)
+    return [health, records, *edge, *stack]

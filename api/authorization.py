@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import security
 from api.contract import scheme_kind
+from api.records import note
 from api.threads import THREAD, NeedsEventLoop
 from security import VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
 from security.bearer import bearer_token
@@ -107,6 +108,7 @@ class _Requirements(SecurityHandlerFactory):  # type: ignore[misc]
                     refusals.append(refusal)
                     continue
                 if token_info is not NO_VALUE:
+                    _note(request.scope, token_info)
                     _expose(request, token_info)
                     return
             if refusals:
@@ -156,6 +158,13 @@ async def _result(value: Any, request: ConnexionRequest) -> Any:
 def _expose(request: ConnexionRequest, token_info: dict[str, Any]) -> None:
     """Have Connexion pass these to the handler."""
     request.context.update(user=token_info.get("sub", token_info.get("uid")), token_info=token_info)
+
+
+def _note(scope: Scope, token_info: dict[str, Any]) -> None:
+    """Say for the record who calls; with several schemes, whom the first that knows names."""
+    infos = [token_info, *(info for info in token_info.values() if isinstance(info, dict))]
+    claims = next((info for info in infos if "sub" in info), {})
+    note(scope, subject=claims.get("sub"), client_id=claims.get("client_id", claims.get("azp")))
 
 
 def _precedence(refusal: SecurityError | HTTPException) -> int:

@@ -1,6 +1,5 @@
 """What surrounds every answer, errors included: the proxy in front, CORS, and header fields that browsers heed."""
 
-import ipaddress
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -10,7 +9,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.contract import Contract, usage
-from api.settings import Networks
+from api.records import note
+from api.settings import Networks, comes_from
 
 
 def edge_middlewares(*, trusted_proxies: Networks, cors_origins: Iterable[str], contract: Contract) -> list[Any]:
@@ -27,11 +27,16 @@ def edge_middlewares(*, trusted_proxies: Networks, cors_origins: Iterable[str], 
         allow_origins=tuple(cors_origins),
         allow_methods=sorted({*used.methods, "HEAD"}),
         allow_headers=sorted({*used.request_headers, "Authorization", "Content-Type", "DPoP"}),
-        expose_headers=sorted({*used.response_headers, "WWW-Authenticate", "Retry-After", "DPoP-Nonce"}),
+        expose_headers=sorted(
+            {*used.response_headers, "WWW-Authenticate", "Retry-After", "X-Request-Id", "DPoP-Nonce"}
+        ),
         max_age=600,
     )
     proxy = [partial(Forwarded, trusted=trusted_proxies)] if trusted_proxies else []
     return [*proxy, *([cors] if cors_origins else []), SafeHeaders]
+
+
+_EXPOSED = ("DPoP-Nonce", "Retry-After", "WWW-Authenticate", "X-Request-Id")
 
 
 class SafeHeaders:
@@ -73,16 +78,10 @@ class Forwarded:
         self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._is_trusted(scope.get("client")):
+        if scope["type"] == "http" and comes_from(scope, self._trusted):
             scope = _as_forwarded(scope)
+            note(scope, client=scope["client"][0])
         await self._app(scope, receive, send)
-
-    def _is_trusted(self, client: tuple[str, int] | None) -> bool:
-        try:
-            address = ipaddress.ip_address(client[0]) if client else None
-        except ValueError:
-            return False
-        return address is not None and any(address in network for network in self._trusted)
 
 
 def _as_forwarded(scope: Scope) -> Scope:

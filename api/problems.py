@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from werkzeug.exceptions import default_exceptions
 from werkzeug.http import HTTP_STATUS_CODES as STATUS_PHRASES
 
+from api.records import note
 from api.threads import THREAD
 from security.errors import SecurityError
 
@@ -68,7 +69,7 @@ class Errors(ExceptionMiddleware):  # type: ignore[misc]  # Connexion's classes 
             except Exception as another:
                 if started:
                     raise
-                answer = await _failure(None, another)
+                answer = await _failure(ConnexionRequest(scope), another)
                 await Response(answer.body, 500, media_type=answer.mimetype)(scope, receive, send)
 
     def add_exception_handler(self, exc_class_or_status_code: Any, handler: Callable[..., Any]) -> None:
@@ -100,11 +101,13 @@ def _in_its_place(handler: Callable[..., Any]) -> Callable[..., Any]:
 # These never wait, so they run wherever a request does.
 
 
-async def _security_error(_: ConnexionRequest, error: SecurityError) -> ConnexionResponse:
+async def _security_error(request: ConnexionRequest, error: SecurityError) -> ConnexionResponse:
+    refusal = getattr(error, "refusal", None)
+    note(request.scope, code=error.error, cause=refusal.name.lower() if refusal else None)
     return _response(error.problem, error.headers)
 
 
-async def _http_error(_: ConnexionRequest, error: HTTPException) -> ConnexionResponse:
+async def _http_error(request: ConnexionRequest, error: HTTPException) -> ConnexionResponse:
     if error.status_code >= 500:
         logger.error("%s", error.detail)
     problem = _problem(error.status_code, error.detail)
@@ -113,10 +116,12 @@ async def _http_error(_: ConnexionRequest, error: HTTPException) -> ConnexionRes
         own = {"type": error.type, "instance": error.instance, **(error.ext or {})}
         own["title"] = error.title if error.type else None
         problem |= {name: value for name, value in own.items() if value is not None}
+    note(request.scope, code=problem["code"])
     return _response(problem, error.headers)
 
 
-async def _failure(_: ConnexionRequest | None, error: Exception) -> ConnexionResponse:
+async def _failure(request: ConnexionRequest, error: Exception) -> ConnexionResponse:
+    note(request.scope, code=_problem(500)["code"], cause=type(error).__name__)
     logger.error("A handler failed", exc_info=error)
     return _response(_problem(500))
 

@@ -12,6 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.records import note
+
 # Connexion's patterns let through what int() and float() refuse, which ends in a 500 before authorization.
 _INTEGER = r"[+-]?[0-9]{1,400}"
 _NUMBER = r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})"
@@ -53,6 +55,7 @@ class Routing(RoutingMiddleware):  # type: ignore[misc]  # Connexion's classes a
         scope = {**scope, "extensions": dict(scope.get("extensions") or {})}  # the routers change what they are given
         found = self._found.get((scope["method"], scope["path"])) if not scope.get("root_path") else None
         if found is not None:
+            note(scope, operation=found["operation_id"])
             scope["path_params"] = {}
             scope["extensions"][ROUTING_CONTEXT] = dict(found)
             await self._next(scope, receive, send)
@@ -67,6 +70,7 @@ class Routing(RoutingMiddleware):  # type: ignore[misc]  # Connexion's classes a
 
     async def _remember(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = scope["extensions"][ROUTING_CONTEXT]
+        note(scope, operation=found["operation_id"])
         if found["operation_id"] is not None and not scope["path_params"] and not scope.get("root_path"):
             self._found[scope["method"], scope["path"]] = found
         await self._next(scope, receive, send)

@@ -12,12 +12,13 @@ from starlette.types import ASGIApp
 from api.app import build, create_app
 from api.bridge import THREADS
 from api.listening import listen
+from api.logs import logging_config
 from api.settings import Settings
 from api.stack import never_waits
 from api.threads import InThreads, ThreadedLoop
 
 
-def serve(settings: Settings, workers: int, *, access_log: bool) -> None:
+def serve(settings: Settings, workers: int) -> None:
     """Serve the API until told to stop (SIGTERM, SIGINT).
 
     Raises:
@@ -38,8 +39,8 @@ def serve(settings: Settings, workers: int, *, access_log: bool) -> None:
         http=HTTPModes.http1,
         websockets=False,
         respawn_failed_workers=True,
-        log_access=access_log,
-        log_access_format='%(addr)s - "%(method)s %(path)s %(protocol)s" %(status)d %(dt_ms).1f ms',  # no query
+        log_dictconfig=logging_config(settings.log_format, requests=settings.log_requests),
+        workers_kill_timeout=settings.shutdown_seconds,
     )
     server.on_startup(partial(setattr, server, "blocking_threads", THREADS))  # it refuses them for other loops
     server.serve(target_loader=application, wrap_loader=False)

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,16 @@ Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 _DEVELOPMENT_AUDIENCE = "https://api.example.com"
 _DEVELOPMENT_CLIENT = "browser"
 _DEVELOPMENT_ORIGINS = ("http://localhost:3000",)  # where Auth0's samples of single-page applications run
+
+
+def comes_from(scope: Mapping[str, Any], networks: Networks) -> bool:
+    """Whether a request's peer is in one of some networks."""
+    client = scope.get("client")
+    try:
+        address = ipaddress.ip_address(client[0]) if client and networks else None
+    except ValueError:
+        return False
+    return address is not None and any(address in network for network in networks)
 
 
 class SettingsError(ValueError):
@@ -49,6 +60,13 @@ class Settings:
         development: Whether responses are held against the contract.
         development_issuer: Whether the one issuer is the embedded one, which then has to be started.
         specification: The contract.
+        swagger_ui: Whether Swagger UI and the contract are served.
+        log_format: `json` or `text`.
+        log_requests: Whether each request gets a line.
+        metrics_port: The TCP port of the metrics; 0 for none.
+        shutdown_seconds: How long requests may take after the server has been told to stop.
+        max_body: How many bytes a request's body may have.
+        max_requests: How many requests a worker works on at a time.
     """
 
     issuers: tuple[str, ...]
@@ -68,6 +86,13 @@ class Settings:
     development: bool = False
     development_issuer: bool = False
     specification: Path = SPECIFICATION
+    swagger_ui: bool = True
+    log_format: str = "text"
+    log_requests: bool = True
+    metrics_port: int = 0
+    shutdown_seconds: int = 30
+    max_body: int = 2**20
+    max_requests: int = 100
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], *, development: bool = False) -> "Settings":
@@ -101,6 +126,13 @@ class Settings:
             trusted_proxies=_networks(environ),
             development=development,
             development_issuer=own_issuer,
+            swagger_ui=_switch(environ, "SWAGGER_UI", cls.swagger_ui),
+            log_format=_log_format(environ),
+            log_requests=_switch(environ, "LOG_REQUESTS", cls.log_requests),
+            metrics_port=int(_number(environ, "METRICS_PORT", cls.metrics_port, 65_535)),
+            shutdown_seconds=int(_number(environ, "SHUTDOWN_SECONDS", cls.shutdown_seconds, 3_600)),
+            max_body=int(_number(environ, "MAX_BODY_BYTES", cls.max_body, 2**40)),
+            max_requests=int(_number(environ, "MAX_REQUESTS", cls.max_requests, 10_000)),
         )
 
     @classmethod
@@ -207,8 +239,15 @@ def _number(environ: Mapping[str, str], name: str, default: float, most: int) ->
     return int(text)
 
 
-def _switch(environ: Mapping[str, str], name: str) -> bool:
-    text = environ.get(name) or "false"
+def _log_format(environ: Mapping[str, str]) -> str:
+    form = environ.get("LOG_FORMAT") or ("text" if sys.stdout.isatty() else "json")
+    if form not in ("json", "text"):
+        raise SettingsError(f"LOG_FORMAT is {form!r}. Set it to json or text.")
+    return form
+
+
+def _switch(environ: Mapping[str, str], name: str, default: bool = False) -> bool:  # noqa: FBT001, FBT002
+    text = environ.get(name) or str(default)
     if text.lower() not in ("true", "false"):
         raise SettingsError(f"{name} is {text!r}. Set it to true or false.")
     return text.lower() == "true"

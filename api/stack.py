@@ -13,7 +13,9 @@ from starlette.types import ASGIApp
 from api.authorization import Authorization
 from api.edge import Forwarded, SafeHeaders
 from api.flaskapp import FlaskASGI
+from api.health import Health
 from api.problems import Errors
+from api.records import Records
 from api.routing import Routing
 from api.swagger import SwaggerUI
 from api.validation import RequestValidation
@@ -57,7 +59,9 @@ _NEVER_WAIT = {
     Errors,
     FlaskASGI,
     Forwarded,
+    Health,
     LifespanMiddleware,
+    Records,
     RequestValidation,
     ResponseValidationMiddleware,
     Routing,

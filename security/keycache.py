@@ -106,6 +106,13 @@ class KeyCache:
             raise IssuerUnavailable(max(1, math.ceil(self._retry_at - now)))
         raise InvalidToken(Refusal.UNKNOWN_KEY)
 
+    def ready(self) -> bool:
+        """Whether usable keys are held; begins to fetch some when it is time for that. Never blocks."""
+        held, now = self._held, self._clock()
+        if now >= held.refresh_at:
+            self._refresh(now, unknown=False)
+        return now < held.usable_until
+
     def _refresh(self, now: float, *, unknown: bool) -> "Future[None] | None":
         """Join the fetch under way, or start one if it is time for it."""
         with self._lock:

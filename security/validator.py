@@ -121,6 +121,10 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             except KeyPending as raised:
                 pending = raised
 
+    def unready(self) -> list[str]:
+        """The issuers of which no usable keys are held, which begins to fetch them. Never blocks."""
+        return [url for url, keys in self._keys.items() if not keys.ready()]
+
     def authenticate_token(self, token_string: str) -> AccessToken:
         """Validate an access token, for Authlib; blocks while the issuer's keys are fetched. Raises as `validate`."""
         pending = None
