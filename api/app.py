@@ -1,6 +1,6 @@
 """The application: the contract, its handlers and its authorization, put together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,11 @@ from api.contract import Contract, ContractError, base_path
 from api.edge import edge_middlewares
 from api.flaskapp import FlaskApp, takes_place_of
 from api.health import Health
+from api.limits import Limits
 from api.loading import load_contract
 from api.logs import log_request
 from api.problems import Errors, answer_with_problems
-from api.records import Records
+from api.records import Record, Records
 from api.responses import JSONIFIER, ContractResolver
 from api.routing import Routing
 from api.settings import Settings
@@ -36,7 +37,7 @@ def create_app(
 ) -> connexion.FlaskApp:
     """Make the ASGI application that serves a contract.
 
-    Doesn't reach for the issuer: its keys are fetched when the first token comes.
+    Doesn't wait for the issuer: its keys are fetched in the background, from the start of the server on.
 
     Args:
         settings: By default those of this process, for production.
@@ -49,13 +50,18 @@ def create_app(
     """
     settings = settings or Settings.load()
     contract = load_contract(specification or settings.specification)
-    validator = validator or Auth0JWTBearerTokenValidator(
-        settings.issuers, settings.audience, **settings.validator_options()
-    )
+    observers: list[Callable[[Record], None]] = [log_request]
+    options = settings.validator_options()
+    if settings.metrics_port:
+        from api.metrics import count_fetch, count_request
+
+        observers.append(count_request)
+        options["on_fetch"] = count_fetch
+    validator = validator or Auth0JWTBearerTokenValidator(settings.issuers, settings.audience, **options)
     app = FlaskApp(
         __name__,
         lifespan=_lifespan,
-        middlewares=_middlewares(settings, validator, contract),
+        middlewares=_middlewares(settings, validator, contract, observers),
         security_map=SECURITY_MAP,
         jsonifier=JSONIFIER,
         server_args={"static_folder": None},  # Flask would serve a folder of that name to everybody
@@ -91,7 +97,12 @@ def build(app: connexion.FlaskApp) -> connexion.FlaskApp:
     return app
 
 
-def _middlewares(settings: Settings, validator: Auth0JWTBearerTokenValidator, contract: Contract) -> list[Any]:
+def _middlewares(
+    settings: Settings,
+    validator: Auth0JWTBearerTokenValidator,
+    contract: Contract,
+    observers: Sequence[Callable[[Record], None]],
+) -> list[Any]:
     """Connexion's middlewares, some of them replaced by ours, behind those of the edge."""
     swagger_ui = partial(
         SwaggerUI,
@@ -103,7 +114,7 @@ def _middlewares(settings: Settings, validator: Auth0JWTBearerTokenValidator, co
     authorization = partial(Authorization, validator=validator)
     ours = {takes_place_of(each): each for each in (Errors, swagger_ui, Routing, authorization, RequestValidation)}
     health = partial(Health, validator=validator, paths={base_path(contract) + path for path in contract["paths"]})
-    records = partial(Records, observers=[log_request], trusted=settings.trusted_proxies)
+    records = partial(Records, observers=observers, trusted=settings.trusted_proxies)
     edge = edge_middlewares(
         trusted_proxies=settings.trusted_proxies,
         cors_origins=settings.cors_origins,
@@ -111,6 +122,8 @@ def _middlewares(settings: Settings, validator: Auth0JWTBearerTokenValidator, co
     )
     stack = [ours.get(middleware, middleware) for middleware in ConnexionMiddleware.default_middlewares]
     stack.remove(ServerErrorMiddleware)  # `Errors` is the last resort, too
+    limits = partial(Limits, max_requests=settings.max_requests, max_body=settings.max_body)
+    stack.insert(stack.index(Errors) + 1, limits)
     if not settings.swagger_ui:
         stack.remove(swagger_ui)
     return [health, records, *edge, *stack]

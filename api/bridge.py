@@ -8,12 +8,14 @@ import contextvars
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import lru_cache, partial
 from typing import Any, cast
 
 from a2wsgi.wsgi import Body, WSGIMiddleware
 from starlette.types import Message, Receive, Scope, Send
 
+from api.limits import SLOTS
 from api.threads import THREAD
 
 
@@ -40,7 +42,8 @@ class Bridge:
             answer.take(self.app, environ)
         else:
             take = partial(contextvars.copy_context().run, answer.take, self.app, environ)
-            await loop.run_in_executor(self._threads, take)
+            with scope.get(SLOTS) or nullcontext():
+                await loop.run_in_executor(self._threads, take)
         for message in answer.messages:
             await send(message)
 
@@ -67,6 +70,7 @@ def _environ(scope: Scope, body: Body) -> dict[str, Any]:
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "wsgi.errors": sys.stderr,
         "wsgi.input": body,
+        "wsgi.input_terminated": True,  # so Flask reads a body that doesn't say how long it is
         "wsgi.multiprocess": True,
         "wsgi.multithread": True,
         "wsgi.run_once": False,

@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.contract import Contract, usage
-from api.records import note
+from api.records import RECORD, note
 from api.settings import Networks, comes_from
 
 
@@ -33,14 +33,14 @@ def edge_middlewares(*, trusted_proxies: Networks, cors_origins: Iterable[str], 
         max_age=600,
     )
     proxy = [partial(Forwarded, trusted=trusted_proxies)] if trusted_proxies else []
-    return [*proxy, *([cors] if cors_origins else []), SafeHeaders]
-
-
-_EXPOSED = ("DPoP-Nonce", "Retry-After", "WWW-Authenticate", "X-Request-Id")
+    return [*proxy, SafeHeaders, *([cors] if cors_origins else [])]
 
 
 class SafeHeaders:
-    """Sniffs nothing, refers nowhere, and keeps what was answered to a token out of caches (RFC 9111, section 3.5)."""
+    """Sniffs nothing, refers nowhere, and keeps what was answered to a token out of caches (RFC 9111, section 3.5).
+
+    Names the id of the request, and notes the status of its answer.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -51,12 +51,15 @@ class SafeHeaders:
             return
         authorized = any(name == b"authorization" for name, _ in scope["headers"])
         wanted = _SAFE | _PRIVATE if authorized else _SAFE
+        record = scope[RECORD]
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
                 missing = wanted.keys() - {name.lower() for name, _ in headers}
                 headers += [(name, wanted[name]) for name in wanted if name in missing]
+                headers.append((b"x-request-id", record["request_id"].encode()))
+                record["status"] = message["status"]
                 message = {**message, "headers": headers}
             await send(message)
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -45,14 +46,14 @@ class TextLines(logging.Formatter):
         return line + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
 
 
-def logging_config(form: str, *, requests: bool) -> dict[str, Any]:
+def logging_config(form: str | None, *, requests: bool) -> dict[str, Any]:
     """For `logging.config.dictConfig`: all lines to standard output.
 
     Args:
-        form: `json` or `text`.
+        form: `json` or `text`; by default text on a terminal, JSON elsewhere.
         requests: Whether each request gets a line.
     """
-    formatter = JsonLines if form == "json" else TextLines
+    formatter = TextLines if (form or ("text" if sys.stdout.isatty() else "json")) == "text" else JsonLines
     quiet: dict[str, Any] = {"handlers": [], "propagate": True}
     return {
         "version": 1,

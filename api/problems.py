@@ -15,11 +15,11 @@ from connexion.middleware.exceptions import ExceptionMiddleware
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from werkzeug.exceptions import default_exceptions
 from werkzeug.http import HTTP_STATUS_CODES as STATUS_PHRASES
 
-from api.records import note
+from api.records import RECORD, note
 from api.threads import THREAD
 from security.errors import SecurityError
 
@@ -52,22 +52,15 @@ class Errors(ExceptionMiddleware):  # type: ignore[misc]  # Connexion's classes 
         self._next = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-
-        async def tracked(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         try:
-            await self._next(scope, receive, tracked)
+            await self._next(scope, receive, send)
         except Exception as error:
-            if started or scope["type"] != "http":
+            if _has_begun(scope):
                 raise
             try:
-                await super().__call__({**scope, _ERROR: error}, receive, tracked)
+                await super().__call__({**scope, _ERROR: error}, receive, send)
             except Exception as another:
-                if started:
+                if _has_begun(scope):
                     raise
                 answer = await _failure(ConnexionRequest(scope), another)
                 await Response(answer.body, 500, media_type=answer.mimetype)(scope, receive, send)
@@ -76,6 +69,11 @@ class Errors(ExceptionMiddleware):  # type: ignore[misc]  # Connexion's classes 
         """Have a function answer errors of a kind."""
         ours = handler in (_security_error, _http_error, _failure)
         super().add_exception_handler(exc_class_or_status_code, handler if ours else _in_its_place(handler))
+
+
+def _has_begun(scope: Scope) -> bool:
+    """Whether something has been answered already, or nothing can be."""
+    return scope["type"] != "http" or scope[RECORD]["status"] is not None
 
 
 _ERROR = "api.error"

@@ -4,30 +4,31 @@ Whoever knows something writes it into the record: the router the operation, the
 the code. Nothing of a token gets there but its `sub` and its client.
 """
 
-import secrets
+import random
 import time
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.settings import Networks, comes_from
 from api.threads import NeedsEventLoop
 
 Record = MutableMapping[str, Any]
 
-_RECORD = "api.record"
+RECORD = "api.record"
+"""Where the scope of a request holds its record."""
 
 
 def note(scope: Scope, **facts: Any) -> None:
     """Write something into the record of a request, if one is kept."""
-    record = scope.get(_RECORD)
+    record = scope.get(RECORD)
     if record is not None:
         record.update(facts)
 
 
 class Records:
-    """Keeps a record of each request, under an id that the answer names.
+    """Keeps a record of each request, under an id.
 
     Args:
         app: The application.
@@ -45,25 +46,17 @@ class Records:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
-        request_id = self._brought(scope) or secrets.token_hex(8)
+        request_id = self._brought(scope) or f"{random.getrandbits(64):016x}"  # it is no secret
         client = scope.get("client")
         record: Record = {
             "request_id": request_id,
             "client": client[0] if client else None,
             "method": scope["method"],
             "path": scope["path"],
-            "status": 500,
+            "status": None,
         }
-
-        async def noticed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                record["status"] = message["status"]
-                identified = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-                message = {**message, "headers": identified}
-            await send(message)
-
         try:
-            await self._app({**scope, _RECORD: record}, receive, noticed)
+            await self._app({**scope, RECORD: record}, receive, send)
         except NeedsEventLoop:
             raise  # it begins anew, and with it its record
         except BaseException:
@@ -73,6 +66,7 @@ class Records:
 
     def _observe(self, record: Record, begun: float) -> None:
         record["seconds"] = time.perf_counter() - begun
+        record["status"] = record["status"] or 500
         for observe in self._observers:
             observe(record)
 

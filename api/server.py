@@ -1,21 +1,26 @@
 """`python -m api serve`: the API in production, on granian."""
 
 import gc
+import logging
+import os
+from contextlib import ExitStack
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import click
 import granian
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from starlette.types import ASGIApp
 
 from api.app import build, create_app
-from api.bridge import THREADS
 from api.listening import listen
 from api.logs import logging_config
 from api.settings import Settings
 from api.stack import never_waits
 from api.threads import InThreads, ThreadedLoop
+
+logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, workers: int) -> None:
@@ -25,10 +30,20 @@ def serve(settings: Settings, workers: int) -> None:
         ContractError: The contract can't be served as it stands.
         click.ClickException: The address can't be listened on.
     """
+    with ExitStack() as stack:
+        if settings.metrics_port:
+            # prometheus-client asks for this on its import.
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(TemporaryDirectory(prefix="metrics-"))
+            from api.metrics import serve_metrics
+
+            serve_metrics(listen(settings.host, settings.metrics_port, "the metrics"))
+        _serve(settings, workers)
+
+
+def _serve(settings: Settings, workers: int) -> None:
     application = _Application(settings)
     with listen(settings.host, settings.port) as listener:  # what can't be listened on is known at the start
         port = listener.getsockname()[1]
-    click.echo(f"Serving on {settings.host} port {port}, for tokens of {', '.join(settings.issuers)}")
     server = granian.Granian(
         "api",
         settings.host,
@@ -37,13 +52,19 @@ def serve(settings: Settings, workers: int) -> None:
         workers=workers,
         loop="threaded",  # type: ignore[arg-type]  # the names that are registered come on top of granian's own
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=32 * 1024),
         websockets=False,
         respawn_failed_workers=True,
         log_dictconfig=logging_config(settings.log_format, requests=settings.log_requests),
         workers_kill_timeout=settings.shutdown_seconds,
     )
-    server.on_startup(partial(setattr, server, "blocking_threads", THREADS))  # it refuses them for other loops
+    # Enough for all that is worked on, and some to refuse more. For other loops granian refuses more than one.
+    server.on_startup(partial(setattr, server, "blocking_threads", settings.max_requests + _SPARE))
+    logger.info("Serving on %s port %s, for tokens of %s", settings.host, port, ", ".join(settings.issuers))
     server.serve(target_loader=application, wrap_loader=False)
+
+
+_SPARE = 4
 
 
 class _Application:

@@ -2,7 +2,6 @@
 
 import ipaddress
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +60,7 @@ class Settings:
         development_issuer: Whether the one issuer is the embedded one, which then has to be started.
         specification: The contract.
         swagger_ui: Whether Swagger UI and the contract are served.
-        log_format: `json` or `text`.
+        log_format: `json` or `text`; by default text on a terminal, JSON elsewhere.
         log_requests: Whether each request gets a line.
         metrics_port: The TCP port of the metrics; 0 for none.
         shutdown_seconds: How long requests may take after the server has been told to stop.
@@ -87,7 +86,7 @@ class Settings:
     development_issuer: bool = False
     specification: Path = SPECIFICATION
     swagger_ui: bool = True
-    log_format: str = "text"
+    log_format: str | None = None
     log_requests: bool = True
     metrics_port: int = 0
     shutdown_seconds: int = 30
@@ -239,9 +238,9 @@ def _number(environ: Mapping[str, str], name: str, default: float, most: int) ->
     return int(text)
 
 
-def _log_format(environ: Mapping[str, str]) -> str:
-    form = environ.get("LOG_FORMAT") or ("text" if sys.stdout.isatty() else "json")
-    if form not in ("json", "text"):
+def _log_format(environ: Mapping[str, str]) -> str | None:
+    form = environ.get("LOG_FORMAT") or None
+    if form not in (None, "json", "text"):
         raise SettingsError(f"LOG_FORMAT is {form!r}. Set it to json or text.")
     return form
 

@@ -14,6 +14,7 @@ from api.authorization import Authorization
 from api.edge import Forwarded, SafeHeaders
 from api.flaskapp import FlaskASGI
 from api.health import Health
+from api.limits import Limits
 from api.problems import Errors
 from api.records import Records
 from api.routing import Routing
@@ -61,6 +62,7 @@ _NEVER_WAIT = {
     Forwarded,
     Health,
     LifespanMiddleware,
+    Limits,
     Records,
     RequestValidation,
     ResponseValidationMiddleware,

@@ -47,7 +47,7 @@ class Tokens:
     bad: str
 
     def file(self, load: Load) -> list[str]:
-        """What the script is told of them."""
+        """The file for a load that sends tokens."""
         return [str(self.folder / load.tokens)] if load.tokens else []
 
 
@@ -91,18 +91,30 @@ def send(load: Load, url: str, known: Tokens, *, seconds: int, connections: int,
     Raises:
         click.ClickException: There were answers other than 2xx, or none.
     """
-    arguments = [wrk(), "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
-    arguments += ["--timeout", "10s", "--script", str(_SCRIPT), url, "--", load.path, *known.file(load)]
-    with pinned(cpu):
-        ended = subprocess.run(  # noqa: S603  # the benchmark's own command
-            arguments, capture_output=True, text=True, timeout=seconds + 60, check=False
-        )
-    if ended.returncode:
-        raise click.ClickException(f"wrk has failed: {ended.stdout}{ended.stderr}")
-    timed = Timed(**json.loads(ended.stdout.splitlines()[-1]))
+    timed = send_and_count(load, url, known, seconds=seconds, connections=connections, cpu=cpu)
     if timed.not_2xx or timed.broken or not timed.requests:
         raise click.ClickException(
             f"{load.title}: of {timed.requests} answers {timed.not_2xx} were not 2xx, "
             f"and {timed.broken} requests got none"
         )
     return timed
+
+
+def send_and_count(
+    load: Load, url: str, known: Tokens, *, seconds: int, connections: int, cpu: int, pause_ms: float = 0
+) -> Timed:
+    """Send a load from one CPU, whatever comes back.
+
+    Raises:
+        click.ClickException: wrk has failed.
+    """
+    arguments = [wrk(), "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
+    arguments += ["--timeout", "10s", "--script", str(_SCRIPT), url, "--", load.path, *(known.file(load) or ["-"])]
+    arguments += [str(pause_ms)]
+    with pinned(cpu):
+        ended = subprocess.run(  # noqa: S603  # the benchmark's own command
+            arguments, capture_output=True, text=True, timeout=seconds + 60, check=False
+        )
+    if ended.returncode:
+        raise click.ClickException(f"wrk has failed: {ended.stdout}{ended.stderr}")
+    return Timed(**json.loads(ended.stdout.splitlines()[-1]))

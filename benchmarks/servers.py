@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +46,10 @@ class Server:
         """The command line."""
         return [part.format(**fields) for part in self.command]
 
+    def with_arguments(self, *arguments: str) -> "Server":
+        """The same with more arguments."""
+        return replace(self, command=(*self.command, *arguments))
+
     def missing(self) -> str | None:
         """What to install first."""
         if self.command[0] == "node":
@@ -63,7 +67,7 @@ class Server:
 
 def environ(issuer: str, audience: str) -> dict[str, str]:
     """The settings of them all."""
-    ours = {"AUTH0_DOMAIN": issuer, "AUTH0_AUDIENCE": audience}
+    ours = {"AUTH0_DOMAIN": issuer, "AUTH0_AUDIENCE": audience, "LOG_REQUESTS": "false"}  # the others log none, either
     return {"ISSUER": issuer, "AUDIENCE": audience, "NODE_ENV": "production", **ours}
 
 
@@ -72,7 +76,7 @@ def _output(arguments: list[str]) -> str:
 
 
 def _uvicorn(python: object, app: str, *options: str) -> tuple[str, ...]:
-    log = "--no-access-log"  # the others keep none, either
+    log = "--no-access-log"
     return (str(python), "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", "{port}", log, *options)
 
 

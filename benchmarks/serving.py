@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import click
@@ -39,6 +39,15 @@ class Served:
                         yield folder
                 except ProcessLookupError:
                     continue
+
+    @property
+    def pid(self) -> int:
+        """The process that was started."""
+        return self._process.pid
+
+    def workers(self) -> list[int]:
+        """The processes that it has started."""
+        return [int(folder.name) for folder in self._members() if int(folder.name) != self.pid]
 
     def memory(self) -> float:
         """MiB that its processes hold; what some share is counted once."""
@@ -85,7 +94,7 @@ def pinned(cpu: int) -> Iterator[None]:
 
 
 @contextmanager
-def serving(server: Server, cpu: int, settings: Mapping[str, str]) -> Iterator[tuple[Served, float]]:
+def serving(server: Server, cpu: int | None, settings: Mapping[str, str]) -> Iterator[tuple[Served, float]]:
     """Serve on 127.0.0.1; yields the server, and the seconds that it took until the first 200."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -93,7 +102,7 @@ def serving(server: Server, cpu: int, settings: Mapping[str, str]) -> Iterator[t
     # Into a file, as in production: reading a pipe would take time from the load's CPU.
     with tempfile.NamedTemporaryFile() as log:
         started = time.perf_counter()
-        with pinned(cpu):
+        with pinned(cpu) if cpu is not None else nullcontext():
             process = subprocess.Popen(  # noqa: S603  # the benchmark's own commands
                 arguments,
                 env=clean_environ(**settings),

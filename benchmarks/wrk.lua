@@ -1,4 +1,4 @@
--- One load of `benchmarks.throughput`: wrk … -s wrk.lua URL -- PATH [FILE OF TOKENS]
+-- One load: wrk … -s wrk.lua URL -- PATH FILE-OF-TOKENS-OR-DASH PAUSE-IN-MS
 
 local requests, sent, threads = {}, 0, {}
 
@@ -8,7 +8,12 @@ end
 
 -- Requests are made before the clock runs, so that wrk only sends.
 function init(arguments)
-  if arguments[2] then
+  local pause = tonumber(arguments[3])
+  if pause > 0 then
+    -- Each connection waits so long before a request; at random, or they would come all at once.
+    function delay() return math.random() * 2 * pause end
+  end
+  if arguments[2] ~= "-" then
     for token in io.lines(arguments[2]) do
       table.insert(requests, wrk.format("GET", arguments[1], { Authorization = "Bearer " .. token }))
     end

@@ -1,8 +1,7 @@
 """The claims of an access token and what must hold of them (RFC 7519, section 4.1; RFC 9068, section 4)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from authlib.oauth2.rfc7523 import JWTBearerToken
 
@@ -28,8 +27,7 @@ class AccessToken(JWTBearerToken):  # type: ignore[misc]  # Authlib is not typed
         return " ".join(sorted(self.scopes))
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """What the claims are compared with, at one moment. Times are in seconds, `now` since the epoch."""
 
     audience: str

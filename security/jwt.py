@@ -5,9 +5,8 @@ Nothing here is trusted yet: the signature is checked by the validator, with a k
 
 import binascii
 import json
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from joserfc.util import urlsafe_b64decode
 
@@ -20,8 +19,7 @@ MAX_TOKEN_LENGTH = 16 * 1024
 _MAX_DEPTH = 32
 
 
-@dataclass(frozen=True, slots=True)
-class SignedJWT:
+class SignedJWT(NamedTuple):
     """A JWT's parts, decoded but not verified."""
 
     header: dict[str, Any]

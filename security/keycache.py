@@ -53,6 +53,7 @@ class KeyCache:
         max_stale: For how many seconds keys stay good after their last refresh while the issuer fails; at least for
             the lifetime that came with them.
         clock: Seconds, monotonic.
+        on_fetch: Is told, after each fetch, of which issuer it was and whether it has succeeded.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class KeyCache:
         *,
         max_stale: float = 86_400,
         clock: Callable[[], float] = time.monotonic,
+        on_fetch: Callable[[str, bool], None] = lambda _, __: None,
     ) -> None:
         self._name = name
+        self._on_fetch = on_fetch
         self._fetch = fetch
         self._max_stale = max_stale
         self._clock = clock
@@ -167,3 +170,4 @@ class KeyCache:
                 self._failures = 0
             self._ended = self._started
             self._under_way = None
+        self._on_fetch(self._name, fetched is not None)

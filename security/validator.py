@@ -45,6 +45,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         permissions: Whether Auth0's RBAC claim `permissions` grants scopes, too.
         max_stale: Seconds for which held keys stay good while the issuer can't be reached.
         remembered: Of how many tokens the verified signature is remembered; 0 verifies each every time.
+        on_fetch: Is told, after each fetch of keys, of which issuer they are and whether it has succeeded.
         transport: Carries the requests to the issuer, for tests.
         clock: The time in seconds since the epoch, which claims are compared with; for tests.
         monotonic: Seconds that never go back, which the lifetime of keys is measured in; for tests.
@@ -65,6 +66,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         permissions: bool = False,
         max_stale: float = 86_400,
         remembered: int = 1_024,
+        on_fetch: Callable[[str, bool], None] = lambda _, __: None,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -87,7 +89,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         self.audience = audience
         self.algorithms = frozenset(algorithms)
         self._keys = {
-            url: KeyCache(url, issuer.fetch_keys, max_stale=max_stale, clock=monotonic)
+            url: KeyCache(url, issuer.fetch_keys, max_stale=max_stale, clock=monotonic, on_fetch=on_fetch)
             for url, issuer in self.issuers.items()
         }
         self._verified = VerifiedTokens(remembered)

@@ -7,15 +7,14 @@ So a key that is withdrawn, or a token that expires, is noticed at once.
 import json
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from security.claims import AccessToken, Claims
 from security.keys import PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """A token that was good: by which key of which issuer, what it says of the time, and all that it says as text."""
 
     issuer: str

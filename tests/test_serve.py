@@ -1,6 +1,7 @@
 """The API in production answers as it does in development, from threads that one slow request doesn't hold up."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -26,10 +27,10 @@ from tests.test_flaskapp import JSON, KINDS, REQUESTS
 
 
 @contextmanager
-def production(tenant: Tenant, spec: Path | None = None, *arguments: str) -> Iterator[str]:
-    """`python -m api serve`; yields its URL."""
-    command = api("serve", "--port", "0", *(["--spec", str(spec)] if spec else []), *arguments)
-    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE}
+def production(tenant: Tenant, spec: Path | None = None, **others: str) -> Iterator[str]:
+    """`python -m api serve`, with other settings as well; yields its URL."""
+    command = api("serve", "--port", "0", *(["--spec", str(spec)] if spec else []))
+    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, **others}
     with running(command, environ | ({"PYTHONPATH": str(spec.parent)} if spec else {})) as process:
         port = process.wait_for(r"Serving on 127.0.0.1 port (\d+)")[1]
         process.wait_for("Started worker-1")
@@ -42,8 +43,11 @@ def settings(tenant: Tenant, **others: Any) -> Settings:
 
 def comparable(response: RawResponse) -> tuple[int, list[tuple[str, str]], bytes]:
     """All of an answer but what each server adds."""
-    fields = [field for field in response.headers.multi_items() if field[0] not in ("date", "server", "connection")]
+    fields = [field for field in response.headers.multi_items() if field[0] not in _OF_EACH_ANSWER]
     return response.status, sorted(fields), response.body
+
+
+_OF_EACH_ANSWER = ("connection", "date", "server", "transfer-encoding", "x-request-id")
 
 
 def test_every_attack_has_the_same_answer_as_in_development(tenant: Tenant) -> None:
@@ -80,8 +84,7 @@ def test_handler_of_any_kind_answers_as_in_development(
 ) -> None:
     def answer(url: str) -> tuple[int, bytes, list[tuple[str, str]]]:
         response = httpx.request(method, url + path, trust_env=False, **options)
-        left_out = ("date", "server", "transfer-encoding")
-        fields = [field for field in response.headers.multi_items() if field[0] not in left_out]
+        fields = [field for field in response.headers.multi_items() if field[0] not in _OF_EACH_ANSWER]
         return response.status_code, response.content, sorted(fields)
 
     assert answer(kinds) == answer(kinds_in_development)
@@ -173,6 +176,43 @@ def test_middlewares_of_ones_own_run_in_the_event_loop(tenant: Tenant) -> None:
     app = create_app(settings(tenant))
     app.add_middleware(Waits)
     assert not never_waits(build(app).middleware.middleware_stack)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_requests_in_flight_are_answered_when_told_to_stop(tenant: Tenant, workers: str) -> None:
+    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, "PYTHONPATH": str(KINDS)}
+    command = api("serve", "--port", "0", "--workers", workers, "--spec", str(KINDS / "openapi.yaml"))
+    with running(command, environ) as process, ThreadPoolExecutor(8) as threads:
+        port = process.wait_for(r"Serving on 127.0.0.1 port (\d+)")[1]
+        process.wait_for(f"Started worker-{workers}")
+        url = f"http://127.0.0.1:{port}"
+        sent = [threads.submit(httpx.get, url + "/block", trust_env=False, timeout=10) for _ in range(4)]
+        sent += [threads.submit(httpx.post, url + "/block", json={}, trust_env=False, timeout=10) for _ in range(4)]
+        time.sleep(0.5)
+        assert process.end(signal.SIGTERM) == 0
+        assert [future.result().status_code for future in sent] == [200] * 8
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(url + "/plain", trust_env=False)
+
+
+def test_request_that_takes_too_long_does_not_keep_the_server_from_stopping(tenant: Tenant) -> None:
+    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, "PYTHONPATH": str(KINDS)}
+    command = api("serve", "--port", "0", "--spec", str(KINDS / "openapi.yaml"))
+    with running(command, {**environ, "SHUTDOWN_SECONDS": "1"}) as process, ThreadPoolExecutor(1) as threads:
+        port = process.wait_for(r"Serving on 127.0.0.1 port (\d+)")[1]
+        process.wait_for("Started worker-1")
+        sent = threads.submit(httpx.get, f"http://127.0.0.1:{port}/hang", trust_env=False, timeout=20)
+        time.sleep(0.5)
+        begun = time.monotonic()
+        assert process.end(signal.SIGTERM) == 0
+        assert time.monotonic() - begun < 4
+        assert isinstance(sent.exception(), httpx.TransportError)
+
+
+def test_swagger_ui_can_be_turned_off(tenant: Tenant) -> None:
+    with production(tenant, SWAGGER_UI="false") as url, httpx.Client(base_url=url, trust_env=False) as client:
+        paths = ("/ui/", "/ui/swagger-ui-bundle.js", "/openapi.json", "/openapi.yaml", "/")
+        assert [client.get(path).status_code for path in paths] == [404] * 5
 
 
 def test_swagger_ui_and_the_contract_are_served(tenant: Tenant) -> None:

@@ -76,6 +76,13 @@ def block() -> dict[str, bool]:
     return {"blocked": True}
 
 
+post_block = block
+
+
+def hang() -> None:
+    time.sleep(15)
+
+
 def fail() -> None:
     raise RuntimeError("a secret")
 

@@ -1,0 +1,103 @@
+"""What is too much, too long or too slow is refused at once, and nothing piles up."""
+
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+import api.limits
+from api.app import create_app
+from api.background import in_background
+from api.settings import Settings
+from tests.tenant import AUDIENCE, Tenant
+from tests.test_flaskapp import KINDS
+from tests.test_serve import production
+
+FEW = {"MAX_REQUESTS": "4", "MAX_BODY_BYTES": "1000"}
+
+
+@pytest.fixture(scope="module")
+def kinds(tenant: Tenant) -> Iterator[str]:
+    """In production, with room for four requests."""
+    with production(tenant, KINDS / "openapi.yaml", **FEW) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def in_loop(tenant: Tenant) -> Iterator[str]:
+    """In an event loop, with the same limits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(KINDS))
+        few = Settings(
+            issuers=(tenant.url,),
+            audience=AUDIENCE,
+            specification=KINDS / "openapi.yaml",
+            max_requests=4,
+            max_body=1_000,
+        )
+        with in_background(create_app(few)) as url:
+            yield url
+
+
+@pytest.mark.parametrize("where", ["kinds", "in_loop"])
+def test_more_requests_than_there_is_room_for_are_refused_at_once(where: str, request: pytest.FixtureRequest) -> None:
+    url = request.getfixturevalue(where)
+    with ThreadPoolExecutor(12) as threads, httpx.Client(trust_env=False) as client:
+        begun = time.monotonic()
+        sent = [threads.submit(client.get, url + "/block", timeout=10) for _ in range(12)]
+        answers = [future.result() for future in sent]
+        assert time.monotonic() - begun < 1.9
+    busy = [answer for answer in answers if answer.status_code == 503]
+    assert [answer.status_code for answer in answers].count(200) == 4
+    assert {(answer.headers["retry-after"], answer.json()["code"]) for answer in busy} == {("1", "service_unavailable")}
+    assert httpx.get(url + "/block", trust_env=False).status_code == 200
+
+
+@pytest.mark.parametrize("where", ["kinds", "in_loop"])
+@pytest.mark.parametrize(
+    ("path", "media_type", "body"),
+    [
+        ("/echo", "application/json", b'{"a": "' + b"x" * 2_000 + b'"}'),
+        ("/raw", "application/octet-stream", b"x" * 2_000),
+        ("/raw", "application/octet-stream", (b"x" * 100 for _ in range(20))),  # says nothing of its length
+    ],
+)
+def test_body_that_is_too_long_is_refused(
+    where: str, path: str, media_type: str, body: Any, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue(where)
+    content = (b"x" * 100 for _ in range(20)) if isinstance(body, Iterator) else body
+    answer = httpx.post(url + path, content=content, headers={"Content-Type": media_type}, trust_env=False)
+    assert (answer.status_code, answer.json()["code"]) == (413, "request_entity_too_large")
+
+
+def test_body_that_does_not_come_is_not_waited_for(in_loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.limits, "BODY_SECONDS", 0.3)
+    address = httpx.URL(in_loop)
+    with socket.create_connection((address.host, address.port or 80), timeout=5) as connection:
+        connection.sendall(
+            b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_requests_that_wait_for_their_bodies_take_no_room(kinds: str) -> None:
+    address = httpx.URL(kinds)
+    head = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    slow = [socket.create_connection((address.host, address.port or 80)) for _ in range(30)]
+    for connection in slow:
+        connection.sendall(head)
+    time.sleep(0.3)
+    assert httpx.get(kinds + "/plain", trust_env=False).status_code == 200
+    assert httpx.post(kinds + "/echo", json={}, trust_env=False).status_code == 201
+    for connection in slow:
+        connection.close()
+
+
+def test_headers_that_are_too_long_are_refused(kinds: str) -> None:
+    answer = httpx.get(kinds + "/plain", headers={"X-Long": "x" * 200_000}, trust_env=False)
+    assert answer.status_code == 431
