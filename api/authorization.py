@@ -8,7 +8,7 @@ the layer altogether.
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from connexion.lifecycle import ConnexionRequest
@@ -17,6 +17,7 @@ from connexion.operations import AbstractOperation
 from connexion.security import NO_VALUE, AbstractSecurityHandler, SecurityHandlerFactory
 from connexion.spec import Specification
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import security
@@ -162,8 +163,10 @@ def _expose(request: ConnexionRequest, token_info: dict[str, Any]) -> None:
 
 def _note(scope: Scope, token_info: dict[str, Any]) -> None:
     """Say for the record who calls; with several schemes, whom the first that knows names."""
-    infos = [token_info, *(info for info in token_info.values() if isinstance(info, dict))]
-    claims = next((info for info in infos if "sub" in info), {})
+    claims = token_info
+    if not isinstance(claims, AccessToken):
+        infos = [token_info, *(info for info in token_info.values() if isinstance(info, dict))]
+        claims = next((info for info in infos if "sub" in info), {})
     note(scope, subject=claims.get("sub"), client_id=claims.get("client_id", claims.get("azp")))
 
 
@@ -171,6 +174,19 @@ def _precedence(refusal: SecurityError | HTTPException) -> int:
     """Which refusal to answer with when no requirement is met: the one that came closest, lowest first."""
     status = refusal.status_code
     return (403, 503, 401, 400, status).index(status)
+
+
+class _Request(ConnexionRequest):  # type: ignore[misc]
+    """A request for the functions that verify it, most of which look at its scope only."""
+
+    uri_parser = _context = _mimetype = _path_params = _query_params = _form = _files = None
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    @cached_property
+    def _starlette_request(self) -> Request:
+        return Request(self.scope)
 
 
 class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
@@ -193,7 +209,7 @@ class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
             fields = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
             scope[_TOKEN] = bearer_token(fields, scope["query_string"])
         try:
-            await self.verification_fn(ConnexionRequest(scope))
+            await self.verification_fn(_Request(scope))
         except _NothingPresented:
             raise MissingCredentials(self.validator.realm, self._schemes) from None
         except HTTPException as refusal:

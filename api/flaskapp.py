@@ -13,7 +13,8 @@ import connexion
 import flask
 from connexion.apps.flask import FlaskApi, FlaskASGIApp, FlaskOperation
 from connexion.decorators import FlaskDecorator
-from connexion.decorators.parameter import SyncParameterDecorator, inspect_function_arguments, unwrap_decorators
+from connexion.decorators.parameter import SyncParameterDecorator
+from connexion.decorators.response import SyncResponseDecorator
 from connexion.frameworks.flask import Flask as FlaskFramework
 from connexion.frameworks.flask import FlaskJSONProvider
 from connexion.lifecycle import WSGIRequest
@@ -31,6 +32,7 @@ from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_host
 
 from api.bridge import Bridge
+from api.direct import DirectHandler, LazyContext, context_arguments, has_hooks
 
 
 class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes are not typed
@@ -92,7 +94,7 @@ class _Response(flask.Response):
 
 
 class _Flask(flask.Flask):
-    """Leaves a request where Connexion has routed it, and calls no hooks where there are none.
+    """Leaves a request where Connexion has routed it, and prepares nothing that nobody uses.
 
     Flask routes the other requests, to routes that are not of the contract.
     """
@@ -104,18 +106,51 @@ class _Flask(flask.Flask):
         rules = ((rule, self.view_functions.get(rule.endpoint)) for rule in self.url_map.iter_rules())
         return {view.key: rule for rule, view in rules if isinstance(view, _FlaskOperation)}
 
+    def _rule(self, environ: dict[str, Any]) -> Rule | None:
+        routing = environ.get("asgi.scope", {}).get("extensions", {}).get(ROUTING_CONTEXT, {})
+        return self._rules.get((routing.get("api_base_path"), routing.get("operation_id")))
+
+    def wsgi_app(self, environ: Any, start_response: Any) -> Any:
+        """Answer a request."""
+        rule = self._rule(environ)
+        view: Any = self.view_functions[rule.endpoint] if rule else None
+        any_host = self.config["TRUSTED_HOSTS"] is None
+        if view and view.direct and any_host and environ["REQUEST_METHOD"] != "HEAD" and not has_hooks(self):
+            with self.app_context():
+                return self._answer_directly(view, environ, start_response)
+        return super().wsgi_app(environ, start_response)
+
+    def _answer_directly(self, view: Any, environ: Any, start_response: Any) -> Any:
+        direct: DirectHandler = view.direct
+        context, failure = LazyContext(self, environ), None
+        context.begin()
+        try:
+            try:
+                answer = direct(environ["asgi.scope"])
+                if not context.touched and (json := direct.json(answer)):
+                    media_type, body = json
+                    start_response("200 OK", [("Content-Type", media_type), ("Content-Length", str(len(body)))])
+                    return [body]
+                answer = view.respond(direct.typed(answer))
+            except Exception as error:  # noqa: BLE001  # Flask's error handlers say what becomes of it
+                answer = self.handle_user_exception(error)
+            return self.finalize_request(answer)(environ, start_response)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            context.end(failure)
+
     def create_url_adapter(self, request: flask.Request | None) -> Any:
         """What finds the view for a request."""
         if request is None:
             return super().create_url_adapter(request)
-        scope = request.environ.get("asgi.scope", {})
-        routing = scope.get("extensions", {}).get(ROUTING_CONTEXT, {})
-        rule = self._rules.get((routing.get("api_base_path"), routing.get("operation_id")))
+        rule = self._rule(request.environ)
         if rule is None:
             return super().create_url_adapter(request)
         if (trusted := self.config["TRUSTED_HOSTS"]) is not None:
             get_host(request.environ, trusted)
-        return _Routed(rule, scope["path_params"], partial(super().create_url_adapter, request))
+        return _Routed(rule, request.environ["asgi.scope"]["path_params"], partial(super().create_url_adapter, request))
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """A view that isn't a coroutine function."""
@@ -189,9 +224,21 @@ class _FlaskOperation(FlaskOperation):  # type: ignore[misc]
     @cached_property
     def _decorated(self) -> Callable[[Any], Response]:
         decorator = _Decorator(pythonic_params=self.pythonic_params, jsonifier=self.jsonifier)
-        decorator.has_path = "{" in self.operation.path
+        decorator.path = self.operation.path
         decorated: Callable[[Any], Response] = decorator.decorate(self._fn)
         return decorated
+
+    @cached_property
+    def direct(self) -> DirectHandler | None:
+        """The handler, if it can be called without what Flask prepares."""
+        return DirectHandler.of(self._fn, self.operation.path)
+
+    @cached_property
+    def respond(self) -> Callable[[Any], Response]:
+        """Makes a response of what a handler has returned."""
+        decorator = SyncResponseDecorator(framework=FlaskFramework, jsonifier=self.jsonifier)
+        respond: Callable[[Any], Response] = decorator(lambda answer: answer)
+        return respond
 
     @cached_property
     def _uri_parser(self) -> Any:
@@ -205,27 +252,27 @@ class _FlaskOperation(FlaskOperation):  # type: ignore[misc]
 class _Decorator(FlaskDecorator):  # type: ignore[misc]
     """Passes handlers their arguments; most of Connexion's work is spared for those that take none of the request's."""
 
-    has_path = True
+    path = ""
 
     @property
     def _parameter_decorator_cls(self) -> Any:
-        return partial(_Parameters, has_path=self.has_path)
+        return partial(_Parameters, path=self.path)
 
 
 class _Parameters(SyncParameterDecorator):  # type: ignore[misc]
-    def __init__(self, *, has_path: bool, **options: Any) -> None:
+    def __init__(self, *, path: str, **options: Any) -> None:
         super().__init__(**options)
-        self._has_path = has_path
+        self._path = path
 
     def __call__(self, function: Callable[..., Any]) -> Callable[[WSGIRequest], Any]:
         """The handler, for a request."""
-        arguments, has_kwargs = inspect_function_arguments(unwrap_decorators(function))
-        if self._has_path or has_kwargs or not {"user", "token_info"}.issuperset(arguments):
+        names = context_arguments(function, self._path)
+        if names is None:
             decorated: Callable[[WSGIRequest], Any] = super().__call__(function)
             return decorated
 
         def call(request: WSGIRequest) -> Any:
             context = request.context
-            return function(**{name: context[name] for name in arguments if name in context})
+            return function(**{name: context[name] for name in names if name in context})
 
         return call

@@ -48,6 +48,7 @@ def _typed(handler: Callable[..., Any], operation: AbstractOperation) -> Callabl
     def typed(*args: Any, **kwargs: Any) -> Any:
         return answers.typed(handler(*args, **kwargs))
 
+    vars(typed).update(handler=handler, answers=answers)  # for `api.direct`
     return typed
 
 
@@ -60,9 +61,9 @@ class _Answers:
 
     def typed(self, answer: Any) -> Any:
         """An answer with its media type."""
-        if isinstance(answer, dict | list) and self._json:
+        if isinstance(answer, dict | list) and self.json:
             # What Connexion makes of it in the end, without its looking for the media type.
-            return flask.current_app.response_class(JSONIFIER.dumps(answer), mimetype=self._json)
+            return flask.current_app.response_class(self.dumps(answer), mimetype=self.json)
         body = answer[0] if isinstance(answer, tuple) and answer else answer
         if isinstance(body, ConnexionResponse):
             return answer
@@ -80,10 +81,15 @@ class _Answers:
         return body, status or 200, headers
 
     @functools.cached_property
-    def _json(self) -> str | None:
+    def json(self) -> str | None:
         """The media type of 200, if it is a form of JSON."""
         media_type = self._media_type(200)
         return media_type if media_type and is_json_mimetype(media_type) else None
+
+    def dumps(self, answer: Any) -> str:
+        """An answer as JSON."""
+        text: str = JSONIFIER.dumps(answer)
+        return text
 
     def _declared_media_type(self, status: int) -> str | None:
         responses = self._operation.responses

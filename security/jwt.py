@@ -75,7 +75,7 @@ def _header(segment: bytes) -> dict[str, Any]:
 
 
 def _json_object(text: str) -> dict[str, Any]:
-    value = json.loads(text, object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
+    value = _DECODER.decode(text)
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     if text.count("[") + text.count("{") > _MAX_DEPTH:
@@ -104,3 +104,6 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_refuse_constant)

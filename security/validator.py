@@ -16,7 +16,7 @@ from security.issuer import Issuer, issuer_url
 from security.jwt import SignedJWT
 from security.keycache import KeyCache, KeyPending
 from security.keys import ALGORITHMS, verify_signature
-from security.verified import Verified, VerifiedTokens
+from security.verified import Verified, VerifiedTokens, digest
 
 _ACCESS_TOKEN_TYPES = frozenset(("jwt", "at+jwt", "application/jwt", "application/at+jwt"))
 """Auth0's default tokens say JWT, RFC 9068 says at+jwt. A token without `typ` is accepted, as RFC 7519 has it."""
@@ -149,7 +149,8 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
     def _check(self, token: str, pending: KeyPending | None) -> AccessToken:
         """Every check there is, in order; the one place that decides. Raises `KeyPending` when it needs a key."""
         expected = Expected(self.audience, self._clock(), self._leeway, self._max_age)
-        known = self._verified.find(token)
+        token_digest = digest(token)
+        known = self._verified.find(token_digest)
         if (
             known is not None
             and still_holds(known.times, expected)
@@ -174,7 +175,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             raise InvalidToken(Refusal.SIGNATURE)
         check_claims(jwt.claims, expected)
         scopes = granted_scopes(jwt.claims, *self._scope_claims)
-        self._verified.remember(token, Verified(issuer, kid, alg, key, times(jwt.claims), scopes, jwt.payload))
+        self._verified.remember(token_digest, Verified(issuer, kid, alg, key, times(jwt.claims), scopes, jwt.payload))
         return AccessToken(jwt.claims, scopes)
 
 

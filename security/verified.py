@@ -45,26 +45,26 @@ class VerifiedTokens:
     def __len__(self) -> int:
         return len(self._tokens)
 
-    def find(self, token: str) -> Verified | None:
+    def find(self, digest: bytes) -> Verified | None:
         """What was remembered of a token."""
         if not self._size:
             return None
-        digest = _digest(token)
         with self._lock:
             found = self._tokens.get(digest)
             if found is not None:
                 self._tokens.move_to_end(digest)
             return found
 
-    def remember(self, token: str, verified: Verified) -> None:
+    def remember(self, digest: bytes, verified: Verified) -> None:
         """Remember a good token."""
         if not self._size:
             return
         with self._lock:
-            self._tokens[_digest(token)] = verified
+            self._tokens[digest] = verified
             while len(self._tokens) > self._size:
                 self._tokens.popitem(last=False)
 
 
-def _digest(token: str) -> bytes:
+def digest(token: str) -> bytes:
+    """What a token is remembered by: all of it counts, and it can't be told from this."""
     return sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -86,8 +86,8 @@ REQUIREMENTS = [
 PRESENTATION = [
     mutant("another scheme accepted", f"{PRIVATE}: a good token, another scheme", BEARER, "(?i:bearer)", "(?i:bearer|token)"),
     mutant("the scheme's letters matter", f"{PRIVATE}: a good token after 'bearer'", BEARER, "(?i:bearer)", "Bearer"),
-    mutant("a token in the query accepted", f"{PRIVATE}: a good token in the query", BEARER, "    if credentials is None:", IN_QUERY + "    if credentials is None:"),
-    mutant("a token in the query overlooked", f"{PRIVATE}: a token in the query, too", BEARER, "if credentials[1] is None or _names_a_token(query_string):", "if credentials[1] is None:"),
+    mutant("a token in the query accepted", f"{PRIVATE}: a good token in the query", BEARER, "    if not _BEARER.match(credentials):", IN_QUERY + "    if not _BEARER.match(credentials):"),
+    mutant("a token in the query overlooked", f"{PRIVATE}: a token in the query, too", BEARER, ' or _names_a_token(query_string):', ":"),
     mutant("two header fields accepted", f"{PRIVATE}: two header fields", BEARER, "if len(authorization) > 1:", "if False:"),
 ]
 

@@ -185,14 +185,14 @@ def test_requests_in_flight_are_answered_when_told_to_stop(tenant: Tenant, worke
     with running(command, environ) as process, ThreadPoolExecutor(8) as threads:
         port = process.wait_for(r"Serving on 127.0.0.1 port (\d+)")[1]
         process.wait_for(f"Started worker-{workers}")
-        url = f"http://127.0.0.1:{port}"
-        sent = [threads.submit(httpx.get, url + "/block", trust_env=False, timeout=10) for _ in range(4)]
-        sent += [threads.submit(httpx.post, url + "/block", json={}, trust_env=False, timeout=10) for _ in range(4)]
-        time.sleep(0.5)
-        assert process.end(signal.SIGTERM) == 0
-        assert [future.result().status_code for future in sent] == [200] * 8
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(url + "/plain", trust_env=False)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client:
+            sent = [threads.submit(client.get, "/block") for _ in range(4)]
+            sent += [threads.submit(client.post, "/block", json={}) for _ in range(4)]
+            time.sleep(0.5)
+            assert process.end(signal.SIGTERM) == 0
+            assert [future.result().status_code for future in sent] == [200] * 8
+            with pytest.raises(httpx.ConnectError):
+                client.get("/plain")
 
 
 def test_request_that_takes_too_long_does_not_keep_the_server_from_stopping(tenant: Tenant) -> None:
