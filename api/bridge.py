@@ -18,16 +18,20 @@ from starlette.types import Message, Receive, Scope, Send
 from api.limits import SLOTS
 from api.threads import THREAD
 
+Directly = Callable[[Scope, Callable[[], dict[str, Any]], Any], Iterable[bytes] | None]
+
 
 class Bridge:
     """Runs a WSGI application: where the request is, if that is a thread, or in a thread of its own.
 
     Args:
         app: The application, which Connexion's `add_wsgi_middleware` may wrap.
+        directly: Answers in place of `app`, unless that is wrapped or this has nothing to say.
     """
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
+    def __init__(self, app: Any, directly: Directly) -> None:
+        self.app = self._unwrapped = app
+        self._directly = directly
         self._others = WSGIMiddleware(app)  # lifespans and web sockets
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="WSGI")
 
@@ -36,16 +40,22 @@ class Bridge:
             await self._others(cast(Any, scope), cast(Any, receive), cast(Any, send))  # a2wsgi has types of its own
             return
         loop = scope.get(THREAD) or asyncio.get_running_loop()
-        environ = _environ(scope, Body(loop, cast(Any, partial(_received, receive))))
         answer = _Answer(lambda message: asyncio.run_coroutine_threadsafe(_sent(send, message), loop).result())
         if THREAD in scope:
-            answer.take(self.app, environ)
+            self._run(scope, receive, loop, answer)
         else:
-            take = partial(contextvars.copy_context().run, answer.take, self.app, environ)
+            take = partial(contextvars.copy_context().run, self._run, scope, receive, loop, answer)
             with scope.get(SLOTS) or nullcontext():
                 await loop.run_in_executor(self._threads, take)
         for message in answer.messages:
             await send(message)
+
+    def _run(self, scope: Scope, receive: Receive, loop: asyncio.AbstractEventLoop, answer: "_Answer") -> None:
+        def environ() -> dict[str, Any]:
+            return _environ(scope, Body(loop, cast(Any, partial(_received, receive))))
+
+        chunks = self._directly(scope, environ, answer.start) if self.app is self._unwrapped else None
+        answer.take(self.app(environ(), answer.start) if chunks is None else chunks)
 
 
 THREADS = 40
@@ -111,9 +121,8 @@ class _Answer:
         self._length: bytes | None = None
         self._streams = False
 
-    def take(self, app: Any, environ: dict[str, Any]) -> None:
-        """Call the application and take its answer."""
-        chunks: Iterable[bytes] = app(environ, self._start_response)
+    def take(self, chunks: Iterable[bytes]) -> None:
+        """Take the answer of an application."""
         try:
             for chunk in chunks:
                 self._write(chunk)
@@ -124,9 +133,8 @@ class _Answer:
         elif not self.messages:
             self.messages = [self._start, {"type": "http.response.body", "body": b""}]
 
-    def _start_response(
-        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
-    ) -> Callable[[bytes], None]:
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+        """WSGI's `start_response`."""
         if exc_info is not None:
             raise exc_info[1].with_traceback(exc_info[2])
         encoded = [(name.strip().lower().encode("latin-1"), value.strip().encode("latin-1")) for name, value in headers]

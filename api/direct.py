@@ -86,8 +86,8 @@ class DirectHandler:
 class LazyContext(RequestContext):
     """Flask's context of a request, made when something of it is first asked for."""
 
-    def __init__(self, app: flask.Flask, environ: dict[str, Any]) -> None:
-        vars(self).update(app=app, _environ=environ)
+    def __init__(self, app: flask.Flask, make_environ: Callable[[], dict[str, Any]]) -> None:
+        vars(self).update(app=app, _make_environ=make_environ)
 
     @property
     def touched(self) -> bool:
@@ -108,11 +108,12 @@ class LazyContext(RequestContext):
     def __getattr__(self, name: str) -> Any:
         if self.touched or name.startswith("__"):
             raise AttributeError(name)
-        super().__init__(self.app, vars(self)["_environ"])
+        super().__init__(self.app, vars(self)["_make_environ"]())
         # From here on as if it had been pushed.
         self._cv_tokens.append((vars(self)["_token"], None))
         interface = self.app.session_interface
-        self._session = interface.open_session(self.app, self.request) or interface.make_null_session(self.app)
+        session = interface.open_session(self.app, self.request)
+        self._session = interface.make_null_session(self.app) if session is None else session
         if self.url_adapter is not None:
             self.match_request()
         return getattr(self, name)

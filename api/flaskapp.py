@@ -5,7 +5,7 @@ route a request again that has been routed and authorized: here Flask is told th
 an operation. `connexion.FlaskApp` in place of `FlaskApp` turns this off.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -71,7 +71,7 @@ class FlaskASGI(FlaskASGIApp):  # type: ignore[misc]
         self.app = _Flask(import_name, **server_args)  # Connexion's would make a Flask; the rest is as there
         self.app.json = FlaskJSONProvider(self.app)
         self.app.config.update(PROPAGATE_EXCEPTIONS=True, TRAP_BAD_REQUEST_ERRORS=True, TRAP_HTTP_EXCEPTIONS=True)
-        self.asgi_app = Bridge(self.app.wsgi_app)
+        self.asgi_app = Bridge(self.app.wsgi_app, self.app.answer_directly)
 
     def add_api(self, specification: Specification, *, name: str | None = None, **options: Any) -> FlaskApi:
         """Add the operations of a contract."""
@@ -106,27 +106,29 @@ class _Flask(flask.Flask):
         rules = ((rule, self.view_functions.get(rule.endpoint)) for rule in self.url_map.iter_rules())
         return {view.key: rule for rule, view in rules if isinstance(view, _FlaskOperation)}
 
-    def _rule(self, environ: dict[str, Any]) -> Rule | None:
-        routing = environ.get("asgi.scope", {}).get("extensions", {}).get(ROUTING_CONTEXT, {})
+    def _rule(self, scope: Mapping[str, Any]) -> Rule | None:
+        routing = scope.get("extensions", {}).get(ROUTING_CONTEXT, {})
         return self._rules.get((routing.get("api_base_path"), routing.get("operation_id")))
 
-    def wsgi_app(self, environ: Any, start_response: Any) -> Any:
-        """Answer a request."""
-        rule = self._rule(environ)
+    def answer_directly(
+        self, scope: Mapping[str, Any], make_environ: Callable[[], dict[str, Any]], start_response: Any
+    ) -> Iterable[bytes] | None:
+        """Answer a request as `wsgi_app` does, if its handler needs little of what that prepares."""
+        rule = self._rule(scope)
         view: Any = self.view_functions[rule.endpoint] if rule else None
         any_host = self.config["TRUSTED_HOSTS"] is None
-        if view and view.direct and any_host and environ["REQUEST_METHOD"] != "HEAD" and not has_hooks(self):
+        if view and view.direct and any_host and scope["method"] != "HEAD" and not has_hooks(self):
             with self.app_context():
-                return self._answer_directly(view, environ, start_response)
-        return super().wsgi_app(environ, start_response)
+                return self._call(view, scope, LazyContext(self, make_environ), start_response)
+        return None
 
-    def _answer_directly(self, view: Any, environ: Any, start_response: Any) -> Any:
+    def _call(self, view: Any, scope: Mapping[str, Any], context: LazyContext, start_response: Any) -> Iterable[bytes]:
         direct: DirectHandler = view.direct
-        context, failure = LazyContext(self, environ), None
+        failure: BaseException | None = None
         context.begin()
         try:
             try:
-                answer = direct(environ["asgi.scope"])
+                answer = direct(scope)
                 if not context.touched and (json := direct.json(answer)):
                     media_type, body = json
                     start_response("200 OK", [("Content-Type", media_type), ("Content-Length", str(len(body)))])
@@ -134,7 +136,8 @@ class _Flask(flask.Flask):
                 answer = view.respond(direct.typed(answer))
             except Exception as error:  # noqa: BLE001  # Flask's error handlers say what becomes of it
                 answer = self.handle_user_exception(error)
-            return self.finalize_request(answer)(environ, start_response)
+            response = self.finalize_request(answer)
+            return response(context.request.environ, start_response)
         except BaseException as error:
             failure = error
             raise
@@ -145,7 +148,7 @@ class _Flask(flask.Flask):
         """What finds the view for a request."""
         if request is None:
             return super().create_url_adapter(request)
-        rule = self._rule(request.environ)
+        rule = self._rule(request.environ.get("asgi.scope", {}))
         if rule is None:
             return super().create_url_adapter(request)
         if (trusted := self.config["TRUSTED_HOSTS"]) is not None:

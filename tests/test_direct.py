@@ -105,6 +105,8 @@ def answers(folder: Path, *, hooks: bool) -> dict[str, tuple[int, Any, dict[str,
             client.cookies.clear()
             answer = client.get(f"/{name}?a=1", headers={"X-Own": "mine"})
             fields = {field: value for field, value in answer.headers.items() if field not in ("date", "x-request-id")}
+            if "set-cookie" in fields:
+                fields["set-cookie"] = fields["set-cookie"].partition(".")[0]  # what follows is signed at some time
             found[name] = answer.status_code, answer.json(), fields
     assert called.count("before") == (2 * len(HANDLERS) if hooks else 0)
     return found
