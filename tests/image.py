@@ -174,9 +174,10 @@ class _Builder:
         self._inside(rest).mkdir(parents=True, exist_ok=True)
 
     def on_copy(self, rest: str) -> None:
-        *sources, destination = (word for word in shlex.split(rest) if not word.startswith("--"))
-        stage = re.match(r"--from=(\S+) ", rest)
-        origin = self._stages[stage[1]].root if stage else self._context
+        stage, words = re.fullmatch(r"(?:--from=(\S+) )?(.*)", rest).groups()  # type: ignore[union-attr]  # it matches
+        *sources, destination = shlex.split(words)
+        assert not words.startswith("--"), f"nothing here stands for {words}"
+        origin = self._stages[stage].root if stage else self._context
         for source in (origin / source.lstrip("/") for source in sources):
             target = self._inside(destination)
             if source.is_dir():
@@ -204,4 +205,4 @@ class _Builder:
 
 
 def _pairs(rest: str) -> dict[str, str]:
-    return dict(word.split("=", 1) for word in shlex.split(rest))  # type: ignore[misc]  # each has both
+    return dict(word.split("=", 1) for word in shlex.split(rest))
