@@ -111,6 +111,19 @@ def test_settings_are_ones_that_the_application_reads() -> None:
     assert unread({**SETTINGS, "AUTH0_DOMIAN": "tenant.example.com"}) == {"AUTH0_DOMIAN"}
 
 
+def test_guide_names_settings_that_there_are_and_limits_as_they_are() -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text()
+    named = set(re.findall(r"`([A-Z][A-Z\d]*_[A-Z_]+)[`=]", guide))
+    assert {"TRUSTED_PROXIES", "MAX_REQUESTS", "SWAGGER_UI"} <= named
+    assert unread(dict.fromkeys(named, "") | SETTINGS) == set()
+    limits = dict(re.findall(r"(?m)^\| `(\w+)` \| .*?: ([^,|]+?)(?:,| \|)", guide))
+    assert limits == {
+        "MAX_BODY_BYTES": f"{Settings.max_body // 2**20} MiB",
+        "MAX_REQUESTS": f"{Settings.max_requests}",
+        "TOKEN_CACHE": f"{Settings.remembered}",
+    }
+
+
 def test_probes_ask_the_process_and_its_keys() -> None:
     for name, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
         assert CONTAINER[name]["httpGet"] == {"path": path, "port": "http"}
