@@ -14,7 +14,8 @@ from security.errors import QUOTABLE
 from security.issuer import is_loopback, issuer_url
 from security.keys import ALGORITHMS
 
-SPECIFICATION = Path(__file__).resolve().parent.parent / "openapi.yaml"
+_INSTALLED = Path(__file__).resolve().with_name("openapi.yaml")  # in a wheel, which has it in the package
+SPECIFICATION = _INSTALLED if _INSTALLED.exists() else _INSTALLED.parent.parent / _INSTALLED.name
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 

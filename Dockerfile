@@ -1,0 +1,36 @@
+# The API in production. A digest pins the base for good: --build-arg BASE=python:3.11-slim-bookworm@sha256:…
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS build
+WORKDIR /app
+COPY requirements.txt ./
+RUN python -m venv --without-pip /opt/venv \
+    && python -m pip --python /opt/venv install --no-cache-dir --disable-pip-version-check --root-user-action ignore \
+        --no-deps --require-hashes --only-binary :all: --requirement requirements.txt
+COPY openapi.yaml ./
+COPY api api/
+COPY security security/
+# Nothing can be compiled later, on a file system that is read only; and a checkout may be its owner's only.
+RUN python -m compileall -q --invalidation-mode checked-hash api security && chmod -R u=rwX,go=rX .
+
+FROM ${BASE}
+LABEL org.opencontainers.image.title="auth0-openapi-flask" \
+    org.opencontainers.image.description="An OpenAPI-first Flask API, protected by Auth0 access tokens" \
+    org.opencontainers.image.version="0.1.0" \
+    org.opencontainers.image.licenses="MIT"
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PORT=3010
+WORKDIR /app
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app ./
+# A number: Kubernetes can't tell of a name that it isn't root's.
+USER 65532:65532
+EXPOSE 3010
+# Whether the process lives, which is what a new container could mend; a proxy to the outside must not be asked.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["python", "-c", \
+        "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['PORT'] + '/healthz', timeout=4)"]
+# Without a shell in between, so that SIGTERM arrives.
+CMD ["python", "-m", "api", "serve", "--host", "0.0.0.0"]
