@@ -31,6 +31,8 @@ _DETAILS = {
 }
 """What the router's errors say. A handler's own keep what it has said."""
 
+_LONGEST = 500
+
 _FAILURE = "The server failed to answer this request. The fault is not the request's."
 
 
@@ -139,10 +141,17 @@ def _problem(status: int, detail: str | None = None) -> dict[str, Any]:
 
 
 def _said(status: int, detail: str | None) -> str | None:
-    """The first paragraph, in Connexion's the schema follows; nothing if it is only a framework's default."""
+    """The first paragraph, in Connexion's the schema follows, cut where it repeats too much of the request.
+
+    Nothing if it is only a framework's default.
+    """
     werkzeug = default_exceptions.get(status)
     defaults = (werkzeug.description if werkzeug else None, STATUS_PHRASES.get(status))
-    return None if detail in defaults else (detail or "").partition("\n\n")[0]
+    return None if detail in defaults else _cut((detail or "").partition("\n\n")[0])
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 def _response(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ConnexionResponse:
