@@ -1,0 +1,138 @@
+"""docs/your-api.md, carried out as it stands in a copy of this repository."""
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT, run, running
+from tests.tenant import AUDIENCE, Tenant
+from tests.test_commands import free_port
+
+GUIDE = (ROOT / "docs" / "your-api.md").read_text()
+BEARER = re.compile(r"\$\(make -s token SCOPE=(\S+)\)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of the guide, in a language, and the text between it and the one before."""
+
+    text: str
+    language: str
+    content: str
+
+    @property
+    def file(self) -> str:
+        """The file that the text names for it."""
+        (name,) = re.findall(r"`([\w/]+\.(?:py|yaml))`", self.text)[:1]
+        return str(name)
+
+
+BLOCKS = [Block(*match) for match in re.findall(r"(?s)(.*?)\n```(\w+)\n(.*?)```\n", GUIDE)]
+COMMANDS = [command for block in BLOCKS for command in re.findall(r"(?m)^\$ (.*)", block.content)]
+
+
+def carried_out(block: Block, contract: str) -> str:
+    """The contract after a step: members that are replaced, or that are added below another."""
+    indent = re.match(" *", block.content)[0]  # type: ignore[index]  # it always matches
+    if added := re.search(r"add to `(\w+)`", block.text):
+        parent = f"\n{indent[2:]}{added[1]}:\n"
+        assert contract.count(parent) == 1, parent
+        return contract.replace(parent, parent + block.content)
+    for member, name in re.findall(rf"(?m)^({indent}(\w+):.*\n(?:{indent} .*\n)*)", block.content):
+        named = re.findall(r"`(\w+)`", block.text.rpartition("replace")[2])
+        places = [re.search(rf"(?m)^{indent}{old}:.*\n(?:\n*{indent} .*\n)*", contract) for old in (name, *named)]
+        place = next(filter(None, places))
+        contract = contract[: place.start()] + member + contract[place.end() :]
+    return contract
+
+
+_NOT_IN_GIT = (".git", ".env", ".venv*", "node_modules", "__pycache__", ".*_cache", ".hypothesis", "mutants")
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this repository in which the guide has been followed."""
+    copy = tmp_path_factory.mktemp("your-api") / "house"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*_NOT_IN_GIT))
+    for name in (".venv", "tests/linters/node_modules"):
+        if (ROOT / name).exists():
+            (copy / name).symlink_to((ROOT / name).resolve())
+    for block in BLOCKS:
+        path = copy / block.file if block.language in ("yaml", "python") else None
+        if block.language == "yaml" and path:
+            path.write_text(carried_out(block, path.read_text()))
+        elif path:
+            assert not path.exists()
+            path.write_text(block.content)
+    for command in COMMANDS:
+        if command.startswith("rm "):
+            removed = run(["bash", "-c", command], cwd=copy)
+            assert removed.returncode == 0, removed.stderr
+    return copy
+
+
+def answers(session: Block, port: int, house: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What the guide shows for the commands of a session in a shell, and what they print."""
+    shown = re.findall(r"(?m)^\$ (.*)\n((?:[^$\n].*\n)*)", session.content)
+    script = "".join(f"{command}\nprintf '\\0'\n" for command, _ in shown).replace(":3010", f":{port}")
+    ended = run(["bash", "-c", f"set -e\n{script}"], {"PORT": str(port), **environ}, cwd=house)
+    assert ended.returncode == 0, ended.stderr
+    printed = ended.stdout.split("\0")[:-1]
+    yield from ((expected.strip(), answer.strip()) for (_, expected), answer in zip(shown, printed, strict=True))
+
+
+@pytest.mark.parametrize("issuer", ["of make run", "the tenant"])
+def test_requests_get_the_answers_that_are_shown(house: Path, tenant: Tenant, issuer: str) -> None:
+    (session,) = (block for block in BLOCKS if "curl" in block.content)
+    assert "make run" in COMMANDS
+    port = free_port()
+    environ = {}
+    if issuer == "the tenant":
+        environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE}
+        signed = BEARER.sub(lambda scope: tenant.token(scope=scope[1]), session.content)
+        session = Block(session.text, session.language, signed)
+    with running(["make", "run"], {"PORT": str(port), **environ}, cwd=house) as process:
+        process.wait_for("Application startup complete", seconds=60)
+        for expected, answer in answers(session, port, house, environ):
+            assert answer == expected
+
+
+def test_contract_tests_pass(house: Path) -> None:
+    assert "make contract" in COMMANDS
+    ended = run(["make", "contract"], cwd=house)
+    assert (ended.returncode, ended.stderr.count("Traceback")) == (0, 0), ended.stdout
+    assert ended.stdout.rstrip().endswith("0 failed, 0 not run")
+
+
+def test_tests_that_stay_can_be_run_and_those_of_the_example_pass(house: Path) -> None:
+    assert "make test" in COMMANDS
+    collected = run(["make", "test", "ARGS=--collect-only --quiet"], cwd=house)
+    assert collected.returncode == 0, collected.stdout
+    assert "tests/test_validator.py::" in collected.stdout
+    passed = run(["make", "test", "ARGS=tests/test_notes.py"], cwd=house)
+    assert passed.returncode == 0, passed.stdout
+
+
+def test_style_and_types_are_kept(house: Path) -> None:
+    assert "make lint" in COMMANDS
+    ended = run(["make", "lint"], cwd=house)
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_contract_is_recorded_as_released_and_a_client_generated(house: Path) -> None:
+    for command in ("make release-spec", "make sdk LANG=python"):
+        assert command in COMMANDS
+        ended = run(["bash", "-c", command], cwd=house)
+        assert ended.returncode == 0, ended.stderr
+    assert "api.notes.write" in (house / "docs" / "released" / "openapi.yaml").read_text()
+    assert (house / "sdk" / "python" / "notes_client" / "__init__.py").exists()
+
+
+def test_every_command_is_one_that_is_run_here() -> None:
+    known = ("rm ", "make run", "make contract", "make test", "make lint", "make release-spec", "make sdk LANG=python")
+    session = ("NOTE=", "READER=", "WRITER=", "curl ")
+    assert [command for command in COMMANDS if not command.startswith((*known, *session))] == []
