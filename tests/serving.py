@@ -2,11 +2,16 @@
 
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.processes import api, running
+from tests.tenant import AUDIENCE, Tenant
 
 
 def wait_until(condition: Any, seconds: float = 10) -> None:
@@ -40,3 +45,24 @@ def raw_request(
     status_line, *fields = head.split(b"\r\n")
     pairs = [(name, value.strip()) for name, _, value in (field.partition(b":") for field in fields)]
     return RawResponse(int(status_line.split(b" ")[1]), httpx.Headers(pairs), body)
+
+
+@contextmanager
+def production(tenant: Tenant, spec: Path | None = None, **others: str) -> Iterator[str]:
+    """`python -m api serve`, with other settings as well; yields its URL."""
+    command = api("serve", "--port", "0", *(["--spec", str(spec)] if spec else []))
+    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, **others}
+    with running(command, environ | ({"PYTHONPATH": str(spec.parent)} if spec else {})) as process:
+        port = process.wait_for(r"Serving on 127.0.0.1 port (\d+)")[1]
+        process.wait_for("Started worker-1")
+        yield f"http://127.0.0.1:{port}"
+
+
+OF_EACH_ANSWER = ("connection", "date", "server", "transfer-encoding", "x-request-id")
+"""Header fields that tell answers apart which are the same."""
+
+
+def comparable(response: RawResponse) -> tuple[int, list[tuple[str, str]], bytes]:
+    """All of an answer but what each server adds."""
+    fields = [field for field in response.headers.multi_items() if field[0] not in OF_EACH_ANSWER]
+    return response.status, sorted(fields), response.body

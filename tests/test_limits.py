@@ -13,9 +13,9 @@ import api.limits
 from api.app import create_app
 from api.background import in_background
 from api.settings import Settings
+from tests.serving import production
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_flaskapp import KINDS
-from tests.test_serve import production
 
 FEW = {"MAX_REQUESTS": "4", "MAX_BODY_BYTES": "1000"}
 

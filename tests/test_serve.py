@@ -5,9 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,33 +19,13 @@ from api.settings import Settings
 from api.stack import never_waits
 from tests.attacks import CASES
 from tests.processes import api, running
-from tests.serving import RawResponse, raw_request
+from tests.serving import OF_EACH_ANSWER, comparable, production, raw_request
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_flaskapp import JSON, KINDS, REQUESTS
 
 
-@contextmanager
-def production(tenant: Tenant, spec: Path | None = None, **others: str) -> Iterator[str]:
-    """`python -m api serve`, with other settings as well; yields its URL."""
-    command = api("serve", "--port", "0", *(["--spec", str(spec)] if spec else []))
-    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, **others}
-    with running(command, environ | ({"PYTHONPATH": str(spec.parent)} if spec else {})) as process:
-        port = process.wait_for(r"Serving on 127.0.0.1 port (\d+)")[1]
-        process.wait_for("Started worker-1")
-        yield f"http://127.0.0.1:{port}"
-
-
 def settings(tenant: Tenant, **others: Any) -> Settings:
     return Settings(issuers=(tenant.url,), audience=AUDIENCE, **others)
-
-
-def comparable(response: RawResponse) -> tuple[int, list[tuple[str, str]], bytes]:
-    """All of an answer but what each server adds."""
-    fields = [field for field in response.headers.multi_items() if field[0] not in _OF_EACH_ANSWER]
-    return response.status, sorted(fields), response.body
-
-
-_OF_EACH_ANSWER = ("connection", "date", "server", "transfer-encoding", "x-request-id")
 
 
 def test_every_attack_has_the_same_answer_as_in_development(tenant: Tenant) -> None:
@@ -84,7 +62,7 @@ def test_handler_of_any_kind_answers_as_in_development(
 ) -> None:
     def answer(url: str) -> tuple[int, bytes, list[tuple[str, str]]]:
         response = httpx.request(method, url + path, trust_env=False, **options)
-        fields = [field for field in response.headers.multi_items() if field[0] not in _OF_EACH_ANSWER]
+        fields = [field for field in response.headers.multi_items() if field[0] not in OF_EACH_ANSWER]
         return response.status_code, response.content, sorted(fields)
 
     assert answer(kinds) == answer(kinds_in_development)

@@ -53,11 +53,16 @@ def carried_out(block: Block, contract: str) -> str:
 _NOT_IN_GIT = (".git", ".env", ".venv*", "node_modules", "__pycache__", ".*_cache", ".hypothesis", "mutants")
 
 
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    generated = {"sdk"} if Path(folder) == ROOT else set()
+    return generated | shutil.ignore_patterns(*_NOT_IN_GIT)(folder, names)
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this repository in which the guide has been followed."""
     copy = tmp_path_factory.mktemp("your-api") / "house"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*_NOT_IN_GIT))
+    shutil.copytree(ROOT, copy, ignore=_left_out)
     for name in (".venv", "tests/linters/node_modules"):
         if (ROOT / name).exists():
             (copy / name).symlink_to((ROOT / name).resolve())
