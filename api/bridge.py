@@ -96,7 +96,8 @@ def _environ(scope: Scope, body: Body) -> dict[str, Any]:
 @lru_cache(256)
 def _variable(field: bytes) -> str:
     name = field.decode("latin-1").upper().replace("-", "_")
-    return name if name in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{name}"
+    # By the field: `content_type` would otherwise speak for `Content-Type`, which the body has been validated by.
+    return name if field in (b"content-length", b"content-type") else f"HTTP_{name}"
 
 
 async def _received(receive: Receive) -> Message:

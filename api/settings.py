@@ -130,9 +130,9 @@ class Settings:
             log_format=_log_format(environ),
             log_requests=_switch(environ, "LOG_REQUESTS", cls.log_requests),
             metrics_port=int(_number(environ, "METRICS_PORT", cls.metrics_port, 65_535)),
-            shutdown_seconds=int(_number(environ, "SHUTDOWN_SECONDS", cls.shutdown_seconds, 3_600)),
+            shutdown_seconds=int(_number(environ, "SHUTDOWN_SECONDS", cls.shutdown_seconds, 3_600, least=1)),
             max_body=int(_number(environ, "MAX_BODY_BYTES", cls.max_body, 2**40)),
-            max_requests=int(_number(environ, "MAX_REQUESTS", cls.max_requests, 10_000)),
+            max_requests=int(_number(environ, "MAX_REQUESTS", cls.max_requests, 10_000, least=1)),
         )
 
     @classmethod
@@ -232,10 +232,10 @@ def _words(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in environ.get(name, "").split(",") if word.strip())
 
 
-def _number(environ: Mapping[str, str], name: str, default: float, most: int) -> float:
+def _number(environ: Mapping[str, str], name: str, default: float, most: int, least: int = 0) -> float:
     text = environ.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and int(text) <= most):
-        raise SettingsError(f"{name} is {text!r}. Set it to a number from 0 to {most}.")
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise SettingsError(f"{name} is {text!r}. Set it to a number from {least} to {most}.")
     return int(text)
 
 

@@ -81,6 +81,8 @@ def test_how_tokens_are_checked_can_be_set() -> None:
         ({"PORT": "http"}, "PORT is 'http'."),
         ({"PORT": "²"}, "PORT is '²'."),
         ({"TOKEN_ALGORITHMS": "RS256,HS256,none"}, "TOKEN_ALGORITHMS names HS256, none. Set it to some of ES256, "),
+        ({"MAX_REQUESTS": "0"}, "MAX_REQUESTS is '0'. Set it to a number from 1 to 10000."),
+        ({"SHUTDOWN_SECONDS": "0"}, "SHUTDOWN_SECONDS is '0'. Set it to a number from 1 to 3600."),
         ({"TOKEN_LEEWAY": "-1"}, "TOKEN_LEEWAY is '-1'. Set it to a number from 0 to 300."),
         ({"TOKEN_LEEWAY": "301"}, "TOKEN_LEEWAY is '301'. Set it to a number from 0 to 300."),
         ({"TOKEN_MAX_AGE": "1h"}, "TOKEN_MAX_AGE is '1h'."),
