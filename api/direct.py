@@ -37,15 +37,6 @@ def has_hooks(app: flask.Flask) -> bool:
     )
 
 
-def context_arguments(function: Callable[..., Any], path: str) -> Iterable[str] | None:
-    """What a handler takes, if it is nothing but what the authorization knows."""
-    arguments, has_kwargs = inspect_function_arguments(unwrap_decorators(function))
-    if "{" in path or has_kwargs or not {"user", "token_info"}.issuperset(arguments):
-        return None
-    names: list[str] = arguments
-    return names
-
-
 class DirectHandler:
     """A handler that takes nothing of the request, and whose answer is JSON as a rule.
 
@@ -61,9 +52,11 @@ class DirectHandler:
 
     @classmethod
     def of(cls, function: Any, path: str) -> "DirectHandler | None":
-        """A handler that can be called so, if it can."""
-        names = context_arguments(function, path)
-        if names is None or not hasattr(function, "answers") or inspect.iscoroutinefunction(function):
+        """The handler, if it can be called so: if it takes nothing but what the authorization knows."""
+        if not hasattr(function, "answers") or inspect.iscoroutinefunction(function):
+            return None
+        names, has_kwargs = inspect_function_arguments(unwrap_decorators(function))
+        if "{" in path or has_kwargs or not {"user", "token_info"}.issuperset(names):
             return None
         return cls(function, names)
 

@@ -13,18 +13,14 @@ import connexion
 import flask
 from connexion.apps.flask import FlaskApi, FlaskASGIApp, FlaskOperation
 from connexion.decorators import FlaskDecorator
-from connexion.decorators.parameter import SyncParameterDecorator
 from connexion.decorators.response import SyncResponseDecorator
 from connexion.frameworks.flask import Flask as FlaskFramework
 from connexion.frameworks.flask import FlaskJSONProvider
-from connexion.lifecycle import WSGIRequest
 from connexion.middleware.abstract import ROUTING_CONTEXT
 from connexion.middleware.main import MiddlewarePosition
 from connexion.operations import AbstractOperation
 from connexion.spec import Specification
-from flask import appcontext_tearing_down, request_tearing_down
-from flask.globals import request_ctx
-from flask.sessions import SecureCookieSessionInterface
+from flask import appcontext_tearing_down
 from starlette.types import ASGIApp
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, Rule
@@ -32,7 +28,7 @@ from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_host
 
 from api.bridge import Bridge
-from api.direct import DirectHandler, LazyContext, context_arguments, has_hooks
+from api.direct import DirectHandler, LazyContext, has_hooks
 
 
 class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes are not typed
@@ -80,26 +76,11 @@ class FlaskASGI(FlaskASGIApp):  # type: ignore[misc]
         return api
 
 
-class _Response(flask.Response):
-    """Spares what werkzeug does for the sake of streams, redirections and answers without a body."""
-
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        headers = self.headers.to_wsgi_list()
-        fields = {name.lower() for name, _ in headers}
-        plain = self.status_code == 200 and environ["REQUEST_METHOD"] == "GET" and type(self.response) is list
-        if plain and "content-length" in fields and "location" not in fields and not self._on_close:
-            start_response(self.status, headers)
-            return self.response
-        return super().__call__(environ, start_response)
-
-
 class _Flask(flask.Flask):
     """Leaves a request where Connexion has routed it, and prepares nothing that nobody uses.
 
     Flask routes the other requests, to routes that are not of the contract.
     """
-
-    response_class = _Response
 
     @cached_property
     def _rules(self) -> dict[tuple[str | None, str | None], Rule]:
@@ -155,29 +136,6 @@ class _Flask(flask.Flask):
             get_host(request.environ, trusted)
         return _Routed(rule, request.environ["asgi.scope"]["path_params"], partial(super().create_url_adapter, request))
 
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """A view that isn't a coroutine function."""
-        return func if isinstance(func, _FlaskOperation) else super().ensure_sync(func)
-
-    def preprocess_request(self) -> Any:
-        """Call the functions that are to be called before the view."""
-        if self.before_request_funcs or self.url_value_preprocessors:
-            return super().preprocess_request()
-        return None
-
-    def process_response(self, response: Any) -> Any:
-        """Call the functions that are to be called with the response."""
-        after_this_request = request_ctx._after_request_functions  # noqa: SLF001  # flask.after_this_request writes it
-        with_session = self.secret_key or type(self.session_interface) is not SecureCookieSessionInterface
-        if self.after_request_funcs or after_this_request or with_session:
-            return super().process_response(response)
-        return response
-
-    def do_teardown_request(self, *args: Any) -> None:
-        """Call the functions that are to be called when a request ends."""
-        if self.teardown_request_funcs or request_tearing_down.receivers:
-            super().do_teardown_request(*args)
-
     def do_teardown_appcontext(self, *args: Any) -> None:
         """Call the functions that are to be called when a context ends."""
         if self.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
@@ -226,8 +184,7 @@ class _FlaskOperation(FlaskOperation):  # type: ignore[misc]
 
     @cached_property
     def _decorated(self) -> Callable[[Any], Response]:
-        decorator = _Decorator(pythonic_params=self.pythonic_params, jsonifier=self.jsonifier)
-        decorator.path = self.operation.path
+        decorator = FlaskDecorator(pythonic_params=self.pythonic_params, jsonifier=self.jsonifier)
         decorated: Callable[[Any], Response] = decorator.decorate(self._fn)
         return decorated
 
@@ -250,32 +207,3 @@ class _FlaskOperation(FlaskOperation):  # type: ignore[misc]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Response:
         return self._decorated(FlaskFramework.get_request(uri_parser=self._uri_parser))
-
-
-class _Decorator(FlaskDecorator):  # type: ignore[misc]
-    """Passes handlers their arguments; most of Connexion's work is spared for those that take none of the request's."""
-
-    path = ""
-
-    @property
-    def _parameter_decorator_cls(self) -> Any:
-        return partial(_Parameters, path=self.path)
-
-
-class _Parameters(SyncParameterDecorator):  # type: ignore[misc]
-    def __init__(self, *, path: str, **options: Any) -> None:
-        super().__init__(**options)
-        self._path = path
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[[WSGIRequest], Any]:
-        """The handler, for a request."""
-        names = context_arguments(function, self._path)
-        if names is None:
-            decorated: Callable[[WSGIRequest], Any] = super().__call__(function)
-            return decorated
-
-        def call(request: WSGIRequest) -> Any:
-            context = request.context
-            return function(**{name: context[name] for name in names if name in context})
-
-        return call
