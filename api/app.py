@@ -10,7 +10,7 @@ import connexion
 from connexion.middleware import ConnexionMiddleware
 from connexion.middleware.server_error import ServerErrorMiddleware
 
-from api.authorization import SECURITY_MAP, Authorization
+from api.authorization import Authorization
 from api.contract import Contract, ContractError, base_path
 from api.edge import edge_middlewares
 from api.flaskapp import FlaskApp, takes_place_of
@@ -20,6 +20,7 @@ from api.loading import load_contract
 from api.logs import log_request
 from api.problems import Errors, answer_with_problems
 from api.records import Record, Records
+from api.requirements import SECURITY_MAP
 from api.responses import JSONIFIER, ContractResolver
 from api.routing import Routing
 from api.settings import Settings

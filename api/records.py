@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.settings import Networks, comes_from
+from api.networks import Networks, comes_from
 from api.threads import NeedsEventLoop
 
 Record = MutableMapping[str, Any]

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from api.networks import Networks
 from security.errors import QUOTABLE
 from security.issuer import is_loopback, issuer_url
 from security.keys import ALGORITHMS
@@ -17,21 +18,9 @@ from security.keys import ALGORITHMS
 _INSTALLED = Path(__file__).resolve().with_name("openapi.yaml")  # in a wheel, which has it in the package
 SPECIFICATION = _INSTALLED if _INSTALLED.exists() else _INSTALLED.parent.parent / _INSTALLED.name
 
-Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
-
 _DEVELOPMENT_AUDIENCE = "https://api.example.com"
 _DEVELOPMENT_CLIENT = "browser"
 _DEVELOPMENT_ORIGINS = ("http://localhost:3000",)  # where Auth0's samples of single-page applications run
-
-
-def comes_from(scope: Mapping[str, Any], networks: Networks) -> bool:
-    """Whether a request's peer is in one of some networks."""
-    client = scope.get("client")
-    try:
-        address = ipaddress.ip_address(client[0]) if client and networks else None
-    except ValueError:
-        return False
-    return address is not None and any(address in network for network in networks)
 
 
 class SettingsError(ValueError):
