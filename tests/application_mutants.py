@@ -22,7 +22,7 @@ def mutant(what: str, caught_by: str, *edit: str, also: tuple[Edit, ...] = (), s
 
 
 PRIVATE, SCOPED = "GET /api/private", "GET /api/private-scoped"
-SPEC, HANDLERS, REQUIREMENTS, PROBLEMS = "openapi.yaml", "api/handlers.py", "api/requirements.py", "api/problems.py"
+SPEC, HANDLERS, COMBINING, PROBLEMS = "openapi.yaml", "api/handlers.py", "api/requirements.py", "api/problems.py"
 BEARER, CLAIMS, ERRORS, VALIDATOR = "security/bearer.py", "security/claims.py", "security/errors.py", "security/validator.py"
 
 SCOPE = '- oauth2: ["read:messages"]'
@@ -77,10 +77,10 @@ TOKEN_CHECKS = [
 ]
 
 REQUIREMENTS = [
-    mutant("scopes not required", f"{SCOPED}: without read:messages", REQUIREMENTS, "            require_scopes(claims, required_scopes)\n", ""),
+    mutant("scopes not required", f"{SCOPED}: without read:messages", COMBINING, "            require_scopes(claims, required_scopes)\n", ""),
     mutant("any one of the scopes suffices", "POST /items: without write:items", VALIDATOR, "if not token.scopes.issuperset(required):", "if required and token.scopes.isdisjoint(required):", shop=True),
-    mutant("refusals swallowed", f"{PRIVATE}: expired", REQUIREMENTS, "                raise min(refusals, key=_precedence)\n", "                _expose(request, {})\n                return\n"),
-    mutant("missing credentials let through", f"{PRIVATE}: no credentials", REQUIREMENTS, "            if not optional:\n", "            if False:\n"),
+    mutant("refusals swallowed", f"{PRIVATE}: expired", COMBINING, "                raise min(refusals, key=_precedence)\n", "                _expose(request, {})\n                return\n"),
+    mutant("missing credentials let through", f"{PRIVATE}: no credentials", COMBINING, "            if not optional:\n", "            if False:\n"),
 ]
 
 PRESENTATION = [
