@@ -3,10 +3,12 @@ ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
 WORKDIR /app
-COPY requirements.txt ./
+# requirements-extras.txt has what the optional settings need, too.
+ARG REQUIREMENTS=requirements.txt
+COPY $REQUIREMENTS ./
 RUN python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv install --no-cache-dir --disable-pip-version-check --root-user-action ignore \
-        --no-deps --require-hashes --only-binary :all: --requirement requirements.txt
+        --no-deps --require-hashes --only-binary :all: --requirement $REQUIREMENTS
 COPY openapi.yaml ./
 COPY api api/
 COPY security security/

@@ -48,7 +48,7 @@ def run(spec: Path | None) -> None:
 
     try:
         run(_settings(development=True, spec=spec))
-    except ContractError as error:
+    except (ContractError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -65,7 +65,7 @@ def serve(spec: Path | None, host: str | None, port: int | None, workers: int) -
 
     try:
         serve(_settings(development=False, spec=spec, host=host, port=port), workers)
-    except ContractError as error:
+    except (ContractError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
 
 

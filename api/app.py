@@ -8,10 +8,13 @@ from typing import Any
 
 import connexion
 from connexion.middleware import ConnexionMiddleware
+from connexion.middleware.context import ContextMiddleware
+from connexion.middleware.request_validation import RequestValidationMiddleware
+from connexion.middleware.security import SecurityMiddleware
 from connexion.middleware.server_error import ServerErrorMiddleware
 
 from api.authorization import Authorization
-from api.contract import Contract, ContractError, base_path
+from api.contract import Contract, ContractError, base_path, operations
 from api.edge import edge_middlewares
 from api.flaskapp import FlaskApp, takes_place_of
 from api.health import Health
@@ -23,7 +26,7 @@ from api.records import Record, Records
 from api.requirements import SECURITY_MAP
 from api.responses import JSONIFIER, ContractResolver
 from api.routing import Routing
-from api.settings import Settings
+from api.settings import Settings, SettingsError
 from api.stack import link
 from api.swagger import SwaggerUI
 from api.validation import VALIDATORS, RequestValidation
@@ -127,4 +130,28 @@ def _middlewares(
     stack.insert(stack.index(Errors) + 1, limits)
     if not settings.swagger_ui:
         stack.remove(swagger_ui)
+    if settings.tracing:
+        return [health, records, *_traced([*edge, *stack], settings, contract)]
     return [health, records, *edge, *stack]
+
+
+def _traced(stack: Sequence[Any], settings: Settings, contract: Contract) -> list[Any]:
+    """The middlewares, with those that make spans in between."""
+    try:
+        from api.tracing import Traced, Turn
+    except ImportError as error:
+        raise SettingsError(
+            f"TRACING is true, but {error.name} isn't installed. Install the extra 'tracing'."
+        ) from error
+    routes = {each["operationId"]: base_path(contract) + path for _, path, each, _ in operations(contract)}
+    turns = {
+        SecurityMiddleware: "authorization",
+        RequestValidationMiddleware: "validation",
+        ContextMiddleware: "handler",
+    }
+    traced: list[Any] = [partial(Traced, trusted=settings.trusted_proxies, routes=routes)]
+    for middleware in stack:
+        if name := turns.get(takes_place_of(middleware)):
+            traced.append(partial(Turn, name=name))
+        traced.append(middleware)
+    return traced

@@ -73,6 +73,10 @@ class _Application:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._app = build(create_app(settings))
+        if settings.tracing:
+            from api.tracing import export_traces
+
+            export_traces()
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked through again and again
         gc.enable()

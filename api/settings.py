@@ -53,6 +53,7 @@ class Settings:
         log_format: `json` or `text`; by default text on a terminal, JSON elsewhere.
         log_requests: Whether each request gets a line.
         metrics_port: The TCP port of the metrics; 0 for none.
+        tracing: Whether requests are traced, for OpenTelemetry.
         shutdown_seconds: How long requests may take after the server has been told to stop.
         max_body: How many bytes a request's body may have.
         max_requests: How many requests a worker works on at a time.
@@ -79,6 +80,7 @@ class Settings:
     log_format: str | None = None
     log_requests: bool = True
     metrics_port: int = 0
+    tracing: bool = False
     shutdown_seconds: int = 30
     max_body: int = 2**20
     max_requests: int = 100
@@ -119,6 +121,7 @@ class Settings:
             log_format=_log_format(environ),
             log_requests=_switch(environ, "LOG_REQUESTS", cls.log_requests),
             metrics_port=int(_number(environ, "METRICS_PORT", cls.metrics_port, 65_535)),
+            tracing=_switch(environ, "TRACING", cls.tracing),
             shutdown_seconds=int(_number(environ, "SHUTDOWN_SECONDS", cls.shutdown_seconds, 3_600, least=1)),
             max_body=int(_number(environ, "MAX_BODY_BYTES", cls.max_body, 2**40)),
             max_requests=int(_number(environ, "MAX_REQUESTS", cls.max_requests, 10_000, least=1)),

@@ -47,10 +47,14 @@ def link(stack: Iterable[Any]) -> None:
 def never_waits(stack: Iterable[Any]) -> bool:
     """Whether all middlewares are known to need no event loop, or to say so with `NeedsEventLoop`.
 
+    One that is made only when it is asked for says of itself that it `never_waits`.
+
     Args:
         stack: The middlewares and the application.
     """
-    return all(type(middleware) in _NEVER_WAIT for middleware in stack)
+    return all(
+        type(middleware) in _NEVER_WAIT or vars(type(middleware)).get("never_waits", False) for middleware in stack
+    )
 
 
 _NEVER_WAIT = {

@@ -1,11 +1,10 @@
 """What is lost in a working day, in ten minutes: `python -m benchmarks.soak`.
 
-Two workers under a steady load, while keys rotate every minute, the issuer fails for a while, a worker is killed, and
-all are replaced one after another.
+Two workers under a steady load, a share of what they can serve, while keys rotate every minute, the issuer fails for a
+while, a worker is killed, and all are replaced one after another.
 """
 
 import os
-import re
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -14,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 import click
 
 from benchmarks.loads import LOADS, send_and_count, tokens
+from benchmarks.paced import Outcome, send_paced
 from benchmarks.servers import SERVERS, environ
-from benchmarks.serving import Served, serving
+from benchmarks.serving import Served, pinned, serving
 from tests.tenant import AUDIENCE, Tenant
 
 _PRIVATE = next(load for load in LOADS if load.name == "distinct")
+_CONNECTIONS = 64
 _OUTAGE_SECONDS = 30
 
 
@@ -41,43 +42,54 @@ def rolling_restart(_: Tenant, served: Served) -> None:
 
 @click.command()
 @click.option("--minutes", type=click.IntRange(5), default=10, show_default=True)
-@click.option("--connections", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--pause-ms", type=click.FloatRange(0), default=15.0, show_default=True, help="Between requests of each.")
-def main(minutes: int, connections: int, pause_ms: float) -> None:
+@click.option("--share", type=click.FloatRange(0.01, 1), default=0.7, show_default=True, help="Of the capacity.")
+def main(minutes: int, share: float) -> None:
     """Print what was served and lost in each minute."""
     happens: Mapping[int, Callable[[Tenant, Served], None]]
     happens = {2: outage, minutes // 2: kill_worker, minutes - 3: rolling_restart}
     server = SERVERS["ours"].with_arguments("--workers", "2")
     with Tenant().running() as tenant, serving(server, None, environ(tenant.url, AUDIENCE)) as (served, _):
-        before, total, lost = served.memory(), 0, 0
+        most = capacity(tenant, served)
+        click.echo(f"capacity: {most:.0f}/s, of which {share:.0%} are sent")
+        before, answered, lost, repeated = served.memory(), 0, 0, 0
         for minute in range(minutes):
             tenant.rotate(f"minute-{minute}")
-            with tokens(tenant, tenant.url, 2_000) as known, ThreadPoolExecutor(1) as thread:
-                sending = thread.submit(
-                    send_and_count,
-                    _PRIVATE,
-                    served.url,
-                    known,
-                    seconds=60,
-                    connections=connections,
-                    cpu=max(os.sched_getaffinity(0)),
-                    pause_ms=pause_ms,
-                )
-                event = happens.get(minute)
+            event = happens.get(minute)
+            with ThreadPoolExecutor(1) as thread:
+                sending = thread.submit(send, tenant, served, share * most)
                 if event:
                     time.sleep(10)
                     event(tenant, served)
-                timed = sending.result()
-            total, lost = total + timed.requests, lost + timed.not_2xx + timed.broken
-            name = re.sub("_", " ", event.__name__) if event else ""
+                outcome = sending.result()
+            good, all_answers = outcome.statuses[200], outcome.statuses.total()
+            answered, lost = answered + good, lost + outcome.lost + all_answers - good
+            repeated += outcome.repeated
             click.echo(
-                f"minute {minute + 1}: {timed.requests} requests, {timed.requests / timed.seconds:.0f}/s, "
-                f"{timed.not_2xx} not 2xx, {timed.broken} without an answer, p99 {timed.p99_ms:.1f} ms  {name}"
+                f"minute {minute + 1}: {good} requests, {good / 60:.0f}/s, {all_answers - good} other answers, "
+                f"{outcome.lost} lost, {outcome.repeated} sent again, p99 {outcome.percentile_ms(200, 99):.1f} ms, "
+                f"{served.memory():.0f} MiB  {event.__name__.replace('_', ' ') if event else ''}"
             )
         click.echo(
-            f"{total} requests, {lost} lost, {tenant.key_fetches} key fetches, "
+            f"{answered} requests served, {lost} lost, {repeated} sent again over a new connection, "
+            f"{tenant.key_fetches} key fetches, "
             f"memory {before:.0f} MiB at the start and {served.memory():.0f} MiB at the end"
         )
+
+
+def capacity(tenant: Tenant, served: Served) -> float:
+    """How many requests a second are served, when as many are sent as can be."""
+    for _ in range(2):  # the first requests are slower
+        with tokens(tenant, tenant.url, 2_000) as known:
+            load = _PRIVATE, served.url, known
+            timed = send_and_count(*load, seconds=5, connections=_CONNECTIONS, cpu=max(os.sched_getaffinity(0)))
+    return timed.requests / timed.seconds
+
+
+def send(tenant: Tenant, served: Served, rate: float) -> Outcome:
+    """Send a minute's requests, with tokens that are new."""
+    with tokens(tenant, tenant.url, 2_000) as known, pinned(max(os.sched_getaffinity(0))):
+        each = (known.folder / "distinct").read_text().split()
+        return send_paced(served.url, _PRIVATE.path, each, seconds=60, connections=_CONNECTIONS, rate=rate)
 
 
 if __name__ == "__main__":

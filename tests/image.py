@@ -96,13 +96,13 @@ def instructions(dockerfile: str) -> list[tuple[str, str]]:
     return [(name.lower(), rest.strip()) for name, _, rest in (line.partition(" ") for line in lines if line)]
 
 
-def build(context: Path, folder: Path, packages: Path) -> Image:
-    """Carry out a Dockerfile; its last stage is the image."""
+def build(context: Path, folder: Path, packages: Path, **arguments: str) -> Image:
+    """Carry out a Dockerfile, with arguments in place of its defaults; its last stage is the image."""
     sent = folder / "context"
     for path in context_files(context):
         (sent / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(context / path, sent / path)
-    builder = _Builder(sent, folder, packages)
+    builder = _Builder(sent, folder, packages, arguments)
     for name, rest in instructions((context / "Dockerfile").read_text()):
         step: Callable[[str], None] = getattr(builder, f"on_{name}")  # an instruction that isn't known here fails
         step(rest)
@@ -137,16 +137,17 @@ class _Builder:
 
     image: Image
 
-    def __init__(self, context: Path, folder: Path, packages: Path) -> None:
+    def __init__(self, context: Path, folder: Path, packages: Path, given: Mapping[str, str]) -> None:
         self._context = context
         self._folder = folder
         self._packages = packages
+        self._given = given
         self._stages: dict[str, Image] = {}
         self._arguments: dict[str, str] = {}
 
     def on_arg(self, rest: str) -> None:
         name, _, default = rest.partition("=")
-        self._arguments[name] = default
+        self._arguments[name] = self._given.get(name, default)
 
     def on_from(self, rest: str) -> None:
         base, _, name = Template(rest).substitute(self._arguments).partition(" AS ")
@@ -174,6 +175,7 @@ class _Builder:
         self._inside(rest).mkdir(parents=True, exist_ok=True)
 
     def on_copy(self, rest: str) -> None:
+        rest = Template(rest).substitute(self._arguments)
         stage, words = re.fullmatch(r"(?:--from=(\S+) )?(.*)", rest).groups()  # type: ignore[union-attr]  # it matches
         *sources, destination = shlex.split(words)
         assert not words.startswith("--"), f"nothing here stands for {words}"
@@ -186,7 +188,8 @@ class _Builder:
                 shutil.copy2(source, target / source.name if destination.endswith("/") else target)
 
     def on_run(self, rest: str) -> None:
-        self.image.step(f"cd {shlex.quote(self.image.directory)} && {rest}")
+        arguments = " ".join(f"{name}={shlex.quote(value)}" for name, value in self._arguments.items())
+        self.image.step(f"cd {shlex.quote(self.image.directory)} && export {arguments} && {rest}")
 
     def on_user(self, rest: str) -> None:
         self.image.user = rest

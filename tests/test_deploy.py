@@ -37,13 +37,13 @@ def pip(*arguments: str) -> None:
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the packages that are pinned."""
     folder = tmp_path_factory.mktemp("packages")
-    pip("download", "--no-deps", "--require-hashes", "-r", str(ROOT / "requirements.txt"), "-d", str(folder))
+    pip("download", "--no-deps", "--require-hashes", "-r", str(ROOT / "requirements-extras.txt"), "-d", str(folder))
     return folder
 
 
 def test_base_is_pinned_and_the_command_needs_no_shell_and_no_root() -> None:
     steps = dict(STEPS)  # the last of each
-    assert re.fullmatch(r"BASE=python:3\.\d+-slim-\w+", steps["arg"])
+    assert re.fullmatch(r"arg BASE=python:3\.\d+-slim-\w+", " ".join(STEPS[0]))
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", steps["user"])
     assert steps["cmd"] == '["python", "-m", "api", "serve", "--host", "0.0.0.0"]'
     assert all("--require-hashes" in rest for name, rest in STEPS if " install " in rest)
@@ -51,8 +51,19 @@ def test_base_is_pinned_and_the_command_needs_no_shell_and_no_root() -> None:
 
 def test_image_is_made_of_what_production_needs() -> None:
     files = set(map(str, context_files(ROOT)))
-    assert {"openapi.yaml", "requirements.txt", "api/__main__.py", "security/__init__.py"} <= files
-    assert {file.partition("/")[0] for file in files} == {"openapi.yaml", "requirements.txt", "api", "security"}
+    assert {
+        "openapi.yaml",
+        "requirements.txt",
+        "requirements-extras.txt",
+        "api/__main__.py",
+        "security/__init__.py",
+    } <= files
+    assert {file.partition("/")[0] for file in files} - {"requirements-extras.txt"} == {
+        "openapi.yaml",
+        "requirements.txt",
+        "api",
+        "security",
+    }
     assert not [
         file for file in files if re.search(r"(^|/)(\..*|__pycache__|development|contract_tests|sdk)(/|$)", file)
     ]
@@ -154,6 +165,17 @@ def test_container_runs_with_the_settings_of_the_cluster(image: Image, tenant: T
         assert "private_scoped" in get(f"http://127.0.0.1:{metrics}/metrics").text
         line = process.wait_for(r'(?m)^\{.*"/api/private-scoped".*$')[0]
         assert json.loads(line)["status"] == 200
+
+
+def test_image_with_the_extras_has_what_the_optional_settings_need(
+    tmp_path: Path, packages: Path, tenant: Tenant
+) -> None:
+    if why := missing():
+        pytest.skip(why)
+    image = build(ROOT, tmp_path, packages, REQUIREMENTS="requirements-extras.txt")
+    with container(image, tenant, TRACING="true", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") as (process, url):
+        assert get(f"{url}/api/private-scoped", tenant.token()).status_code == 200
+        process.wait_for('"trace_id": "[0-9a-f]{32}"')
 
 
 @pytest.fixture(scope="module")
