@@ -50,7 +50,7 @@ lock: $(VENV)/test ## Pin the newest releases that pyproject.toml allows
 		pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		-c requirements.txt --extra tracing pyproject.toml -o requirements-extras.txt
+		-c requirements.txt --extra redis --extra tracing pyproject.toml -o requirements-extras.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		-c requirements-extras.txt --all-extras --group dev pyproject.toml -o requirements-dev.txt

@@ -15,6 +15,7 @@ from connexion.middleware.server_error import ServerErrorMiddleware
 
 from api.authorization import Authorization
 from api.contract import Contract, ContractError, base_path, operations
+from api.dpop import make_dpop
 from api.edge import edge_middlewares
 from api.flaskapp import FlaskApp, takes_place_of
 from api.health import Health
@@ -24,6 +25,7 @@ from api.logs import log_request
 from api.problems import Errors, answer_with_problems
 from api.records import Record, Records
 from api.requirements import SECURITY_MAP
+from api.resource import protected_resource
 from api.responses import JSONIFIER, ContractResolver
 from api.routing import Routing
 from api.settings import Settings, SettingsError
@@ -61,6 +63,7 @@ def create_app(
 
         observers.append(count_request)
         options["on_fetch"] = count_fetch
+    options["dpop"] = make_dpop(settings)
     validator = validator or Auth0JWTBearerTokenValidator(settings.issuers, settings.audience, **options)
     app = FlaskApp(
         __name__,
@@ -115,7 +118,7 @@ def _middlewares(
         client_id=settings.client_id,
         public_url=settings.public_url,
     )
-    authorization = partial(Authorization, validator=validator)
+    authorization = partial(Authorization, resource=protected_resource(settings, validator))
     ours = {takes_place_of(each): each for each in (Errors, swagger_ui, Routing, authorization, RequestValidation)}
     health = partial(Health, validator=validator, paths={base_path(contract) + path for path in contract["paths"]})
     records = partial(Records, observers=observers, trusted=settings.trusted_proxies)

@@ -4,27 +4,30 @@ Each operation finds the token that its request presents, has its requirements v
 Takes its place in Connexion's list of middlewares.
 """
 
-from functools import cached_property
-from typing import Any
+from collections.abc import Iterator, Mapping
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 from connexion.lifecycle import ConnexionRequest
 from connexion.middleware.security import SecurityAPI, SecurityMiddleware, SecurityOperation
 from connexion.operations import AbstractOperation
 from connexion.spec import Specification
+from connexion.utils import get_function_from_name
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+import security
 from api.contract import scheme_kind
-from api.requirements import TOKEN, NothingPresented, Requirements
-from security import VALIDATOR, Auth0JWTBearerTokenValidator
-from security.bearer import bearer_token
-from security.errors import MissingCredentials
+from api.requirements import NothingPresented, Requirements
+from security import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator
+from security.credentials import Credentials, presented
+from security.errors import MissingCredentials, Protection, SecurityError
 
-_SCHEMES = {"oauth2": "Bearer", "bearer": "Bearer", "basic": "Basic", "apiKey": "ApiKey"}
+_SCHEMES = {"basic": "Basic", "apiKey": "ApiKey"}
 
 
-class _Request(ConnexionRequest):  # type: ignore[misc]
+class _Request(ConnexionRequest):  # type: ignore[misc]  # Connexion's classes are not typed
     """A request for the functions that verify it, most of which look at its scope only."""
 
     uri_parser = _context = _mimetype = _path_params = _query_params = _form = _files = None
@@ -37,44 +40,119 @@ class _Request(ConnexionRequest):  # type: ignore[misc]
         return Request(self.scope)
 
 
+class ProtectedResource(NamedTuple):
+    """What all operations of an application have in common.
+
+    Args:
+        validator: Validates their tokens.
+        protection: What their challenges say.
+        url: Where the server is reached from outside, which proofs are compared with.
+    """
+
+    validator: Auth0JWTBearerTokenValidator
+    protection: Protection
+    url: str | None = None
+
+
 class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
     """Authorizes the requests of one operation."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.validator: Any = None
+    def protect(self, resource: ProtectedResource, definition: Mapping[str, Any]) -> None:
+        """Say what it belongs to, and what the contract says of it."""
         schemes = [self.security_schemes[name] for requirement in self.security or () for name in requirement]
-        self._schemes = list(dict.fromkeys(_SCHEMES[scheme_kind(scheme)] for scheme in schemes))
+        self._schemes = tuple(dict.fromkeys(name for scheme in schemes for name in _spoken(scheme, resource.protection)))
+        token_schemes = tuple(name for name in self._schemes if name in ("Bearer", "DPoP"))
+        self._protection = resource.protection._replace(schemes=token_schemes)
+        self._validator = resource.validator
+        self._url = resource.url
+        self._acr_values: str | None = definition.get("x-acr-values")
+        self._max_age: int | None = definition.get("x-max-age")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.security:
-            await self._verify(scope)
+            credentials = await self._verify(scope)
+            if credentials and credentials.proofs:
+                send = self._with_nonce(send)
         await self.next_app(scope, receive, send)
 
-    async def _verify(self, scope: Scope) -> None:
-        scope[VALIDATOR] = self.validator
-        if "Bearer" in self._schemes:
-            fields = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
-            scope[TOKEN] = bearer_token(fields, scope["query_string"])
+    async def _verify(self, scope: Scope) -> Credentials | None:
+        scope[VALIDATOR] = self._validator
+        scope[CREDENTIALS] = credentials = None
         try:
-            await self.verification_fn(_Request(scope))
+            if self._protection.schemes:
+                scope[CREDENTIALS] = credentials = self._presented(scope)
+            request = _Request(scope)
+            await self.verification_fn(request)
+            if self._acr_values is not None or self._max_age is not None:
+                token = _access_token(request.context["token_info"])
+                self._validator.require_authentication(token, self._acr_values, self._max_age)
         except NothingPresented:
-            raise MissingCredentials(self.validator.realm, self._schemes) from None
+            raise MissingCredentials(self._protection, self._schemes) from None
+        except SecurityError as refusal:
+            refusal.protection = self._protection
+            if credentials:
+                refusal.scheme = credentials.scheme
+            raise
         except HTTPException as refusal:
             if refusal.status_code == 401 and not refusal.headers:
-                refusal.headers = MissingCredentials(self.validator.realm, self._schemes).headers
+                refusal.headers = MissingCredentials(self._protection, self._schemes).headers
             raise
+        return credentials
+
+    def _presented(self, scope: Scope) -> Credentials | None:
+        fields = _fields(scope, b"authorization")
+        credentials = presented(fields, scope["query_string"], self._protection.schemes)
+        if credentials is None or credentials.scheme == "Bearer":
+            return credentials
+        # As the client has sent it: a proxy may have changed the rest of the URL, so that is configured.
+        path = scope.get("raw_path") or scope["path"].encode()
+        return credentials._replace(
+            proofs=tuple(_fields(scope, b"dpop")),
+            method=scope["method"],
+            url=f"{self._url}{path.decode('latin-1')}",
+        )
+
+    def _with_nonce(self, send: Send) -> Send:
+        """Hands out the newest nonce, so that a client always has one that is good (RFC 9449, section 8.2)."""
+        nonces = self._validator.dpop and self._validator.dpop.nonces
+        if not nonces:
+            return send
+
+        async def send_with_nonce(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                nonce = b"dpop-nonce", nonces.current().encode()
+                message = {**message, "headers": [*message.get("headers", ()), nonce]}
+            await send(message)
+
+        return send_with_nonce
+
+
+def _access_token(token_info: Any) -> AccessToken:
+    """The one access token among what verifying has found. The contract makes sure that there is one."""
+    found = [token_info, *(token_info.values() if isinstance(token_info, dict) else ())]
+    return next((info for info in found if isinstance(info, AccessToken)), AccessToken({}, frozenset()))
+
+
+def _spoken(scheme: Mapping[str, Any], protection: Protection) -> Iterator[str]:
+    """The authentication schemes of HTTP that a security scheme stands for."""
+    kind = scheme_kind(scheme)
+    if kind not in ("oauth2", "bearer"):
+        yield _SCHEMES[kind]
+        return
+    function = scheme.get("x-tokenInfoFunc" if kind == "oauth2" else "x-bearerInfoFunc")
+    ours = get_function_from_name(function) is security.token_info
+    yield from protection.schemes if ours else ("Bearer",)
+
+
+def _fields(scope: Scope, wanted: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
 
 
 class _AuthorizedAPI(SecurityAPI):  # type: ignore[misc]
     def __init__(
-        self,
-        *args: Any,
-        validator: Auth0JWTBearerTokenValidator,
-        security_map: dict[str, Any] | None = None,
-        **kwargs: Any,
+        self, *args: Any, resource: ProtectedResource, security_map: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
-        self._validator = validator
+        self._resource = resource
         self._requirements = Requirements(security_map)  # super() calls make_operation
         super().__init__(*args, security_map=security_map, **kwargs)
 
@@ -82,20 +160,20 @@ class _AuthorizedAPI(SecurityAPI):  # type: ignore[misc]
         made = _AuthorizedOperation.from_operation(
             operation, next_app=self.next_app, security_handler_factory=self._requirements
         )
-        made.validator = self._validator
+        made.protect(self._resource, operation._operation)  # noqa: SLF001  # as the contract has it, with `x-…`
         return made
 
 
 class Authorization(SecurityMiddleware):  # type: ignore[misc]
-    """Takes the place of Connexion's `SecurityMiddleware`, for one application's validator."""
+    """Takes the place of Connexion's `SecurityMiddleware`, for one application's resource."""
 
     takes_place_of = SecurityMiddleware
     api_cls = _AuthorizedAPI
 
-    def __init__(self, app: ASGIApp, validator: Auth0JWTBearerTokenValidator) -> None:
+    def __init__(self, app: ASGIApp, resource: ProtectedResource) -> None:
         super().__init__(app)
-        self._validator = validator
+        self._resource = resource
 
     def add_api(self, specification: Specification, **kwargs: Any) -> SecurityAPI:
         """Add the operations of a contract."""
-        return super().add_api(specification, validator=self._validator, **kwargs)
+        return super().add_api(specification, resource=self._resource, **kwargs)

@@ -13,6 +13,7 @@ from connexion.utils import get_function_from_name, inspect_function_arguments
 from openapi_spec_validator import validate
 
 from api.contract import Contract, ContractError, base_path, operations, scheme_kind, scheme_scopes
+from security.errors import QUOTABLE
 
 _UNSUPPORTED_METHODS = {
     "head": "GET answers HEAD",
@@ -117,6 +118,7 @@ def _complaints(resolved: Contract) -> Iterator[str]:
         yield from _handler_complaints(f"{method} {path}", operation, resolved["paths"][path])
         for requirement in security:
             yield from _requirement_complaints(f"{method} {path}", requirement, schemes)
+        yield from _step_up_complaints(f"{method} {path}", operation, security, schemes)
 
 
 def _path_complaints(resolved: Contract) -> Iterator[str]:
@@ -184,6 +186,19 @@ def _scope_complaints(name: str, scheme: str, definition: Mapping[str, Any], sco
             yield f"{name}: scopes are enforced for oauth2 schemes only, and {scheme!r} is none: remove {scope!r}"
         elif scope not in declared:
             yield f"{name}: scope {scope!r} is not declared by the security scheme {scheme!r}: add it to its flows"
+
+
+def _step_up_complaints(
+    name: str, operation: Mapping[str, Any], security: list[dict[str, list[str]]], schemes: Mapping[str, Any]
+) -> Iterator[str]:
+    acr_values, max_age = operation.get("x-acr-values"), operation.get("x-max-age")
+    if acr_values is not None and not (isinstance(acr_values, str) and acr_values and QUOTABLE.fullmatch(acr_values)):
+        yield f"{name}: x-acr-values must be text, like 'urn:example:mfa', several separated by spaces"
+    if max_age is not None and (not isinstance(max_age, int) or isinstance(max_age, bool) or max_age < 0):
+        yield f"{name}: x-max-age must be a number of seconds"
+    tokens = [any(scheme_kind(schemes[scheme]) in ("oauth2", "bearer") for scheme in each) for each in security]
+    if (acr_values is not None or max_age is not None) and not (tokens and all(tokens)):
+        yield f"{name}: x-acr-values and x-max-age need an access token in each alternative of its security"
 
 
 _HINT = "like security.token_info for access tokens"

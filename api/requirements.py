@@ -18,19 +18,18 @@ from starlette.types import Scope
 import security
 from api.records import note
 from api.threads import THREAD, NeedsEventLoop
-from security import VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
+from security import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
 from security.claims import granted_scopes
 from security.errors import InvalidToken, Refusal, SecurityError
-
-TOKEN = "api.token"  # noqa: S105  # it is none
-"""Where the scope of a request holds the one token that it presents."""
 
 Verify = Callable[[ConnexionRequest], Any]
 """Returns what handlers receive as `token_info`, or `NO_VALUE` without credentials; raises when they are bad."""
 
 
 class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion's classes are not typed
-    """Handles the schemes whose credentials are a bearer token: `oauth2`, and `http` with `bearer`.
+    """Handles the schemes whose credentials are an access token: `oauth2`, and `http` with `bearer`.
+
+    A token that is presented with a proof is for `security.token_info` only, which checks that.
 
     Args:
         member: The member of the scheme that names the function which validates the token.
@@ -44,16 +43,17 @@ class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion'
     def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Verify:
         """The function that verifies a request against one requirement."""
         token_info = self._resolve_func(security_scheme)
-        if token_info is security.token_info:
+        checks_proofs = token_info is security.token_info
+        if checks_proofs:
             token_info = _token_info_at_once
         wanted = {name for name in ("request", "required_scopes") if self._accepts_kwarg(token_info, name)}
 
         async def verify(request: ConnexionRequest) -> Any:
-            token = request.scope[TOKEN]
-            if token is None:
+            presented = request.scope[CREDENTIALS]
+            if presented is None or (presented.scheme != "Bearer" and not checks_proofs):
                 return NO_VALUE
             offered = {"request": request, "required_scopes": required_scopes}
-            claims = token_info(token, **{name: offered[name] for name in wanted})
+            claims = token_info(presented.token, **{name: offered[name] for name in wanted})
             if not isinstance(claims, AccessToken):
                 claims = _access_token(await _result(claims, request))
             require_scopes(claims, required_scopes)
@@ -71,10 +71,11 @@ def _access_token(claims: dict[str, Any] | None) -> AccessToken:
     return AccessToken(claims, granted_scopes(claims, "scope", "scp", "scopes"))
 
 
-def _token_info_at_once(token: str, request: ConnexionRequest) -> AccessToken | Awaitable[AccessToken]:
+def _token_info_at_once(_: str, request: ConnexionRequest) -> AccessToken | Awaitable[AccessToken]:
     """What `security.token_info` does, without a coroutine when there is nothing to wait for."""
-    validator: Auth0JWTBearerTokenValidator = request.scope[VALIDATOR]
-    return validator.validate_soon(token)
+    scope = request.scope
+    validator: Auth0JWTBearerTokenValidator = scope[VALIDATOR]
+    return validator.validate_soon(scope[CREDENTIALS], may_block=THREAD in scope)
 
 
 SECURITY_MAP = {

@@ -54,6 +54,10 @@ class Settings:
         log_requests: Whether each request gets a line.
         metrics_port: The TCP port of the metrics; 0 for none.
         tracing: Whether requests are traced, for OpenTelemetry.
+        dpop: Whether tokens that are bound to a key are `allowed`, `required` or `disabled`; by default allowed if it is
+            known where the server is reached.
+        dpop_nonce_secret: What nonces for proofs are made with; without it proofs need none.
+        redis_url: Where used proofs are remembered for several machines; by default in a file, for one.
         shutdown_seconds: How long requests may take after the server has been told to stop.
         max_body: How many bytes a request's body may have.
         max_requests: How many requests a worker works on at a time.
@@ -81,6 +85,9 @@ class Settings:
     log_requests: bool = True
     metrics_port: int = 0
     tracing: bool = False
+    dpop: str | None = None
+    dpop_nonce_secret: str | None = None
+    redis_url: str | None = None
     shutdown_seconds: int = 30
     max_body: int = 2**20
     max_requests: int = 100
@@ -122,6 +129,9 @@ class Settings:
             log_requests=_switch(environ, "LOG_REQUESTS", cls.log_requests),
             metrics_port=int(_number(environ, "METRICS_PORT", cls.metrics_port, 65_535)),
             tracing=_switch(environ, "TRACING", cls.tracing),
+            dpop=_dpop(environ, known=development or bool(environ.get("PUBLIC_URL"))),
+            dpop_nonce_secret=_nonce_secret(environ),
+            redis_url=environ.get("REDIS_URL") or None,
             shutdown_seconds=int(_number(environ, "SHUTDOWN_SECONDS", cls.shutdown_seconds, 3_600, least=1)),
             max_body=int(_number(environ, "MAX_BODY_BYTES", cls.max_body, 2**40)),
             max_requests=int(_number(environ, "MAX_REQUESTS", cls.max_requests, 10_000, least=1)),
@@ -135,6 +145,13 @@ class Settings:
             SettingsError: As `from_environ`.
         """
         return cls.from_environ(environ(), development=development)
+
+    @property
+    def base_url(self) -> str | None:
+        """Where the server is reached, without a final slash, if that is known."""
+        if self.public_url or not self.development or not self.port:
+            return self.public_url
+        return development_issuer_url(self.host, self.port).rstrip("/")
 
     def validator_options(self) -> dict[str, Any]:
         """The validator's keyword arguments that are settings."""
@@ -202,6 +219,24 @@ def _public_url(environ: Mapping[str, str]) -> str | None:
     if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
         raise SettingsError(f"PUBLIC_URL is {url!r}. Set it to a URL like https://api.example.com.")
     return url.rstrip("/") if url else None
+
+
+def _dpop(environ: Mapping[str, str], *, known: bool) -> str | None:
+    mode = environ.get("DPOP") or None
+    if mode not in (None, "allowed", "required", "disabled"):
+        raise SettingsError(f"DPOP is {mode!r}. Set it to allowed, required or disabled.")
+    if mode in ("allowed", "required") and not known:
+        raise SettingsError(
+            f"DPOP is {mode}, but proofs name the URL that they are for. Set PUBLIC_URL, like https://api.example.com."
+        )
+    return mode
+
+
+def _nonce_secret(environ: Mapping[str, str]) -> str | None:
+    secret = environ.get("DPOP_NONCE_SECRET") or None
+    if secret and len(secret) < 32:
+        raise SettingsError("DPOP_NONCE_SECRET is too short. Use 32 characters or more, the same on all machines.")
+    return secret
 
 
 def _origins(environ: Mapping[str, str], default: tuple[str, ...]) -> tuple[str, ...]:

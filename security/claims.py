@@ -49,7 +49,8 @@ def granted_scopes(claims: Claims, *names: str) -> frozenset[str]:
 def check_claims(claims: Claims, expected: Expected) -> None:
     """Check the claims of a JWT whose signature has been verified, in the order of the table.
 
-    Checks neither the issuer, which selects the key and so comes before the signature, nor any scope.
+    Checks neither the issuer, which selects the key and so comes before the signature, nor what the token is bound to,
+    nor any scope.
 
     Raises:
         InvalidToken: A row of the table doesn't hold.
@@ -57,6 +58,26 @@ def check_claims(claims: Claims, expected: Expected) -> None:
     for holds, refusal in CHECKS:
         if not holds(claims, expected):
             raise InvalidToken(refusal)
+
+
+def bound_to(claims: Claims) -> str | None:
+    """The thumbprint of the key that a token is bound to (RFC 9449, section 6.1); `None` if it is bound to nothing.
+
+    Raises:
+        InvalidToken: It is bound to something else, or to more. A confirmation of a kind that isn't known is refused as
+            well, where RFC 7800, section 3.1 would let it be ignored.
+    """
+    if "cnf" not in claims:
+        return None
+    cnf = claims["cnf"]
+    if not isinstance(cnf, dict) or cnf.keys() != {"jkt"} or not isinstance(cnf["jkt"], str):
+        raise InvalidToken(Refusal.OTHER_BINDING)
+    return cnf["jkt"]
+
+
+def authenticated_since(claims: Claims, now: float, max_age: float | None) -> bool:
+    """Whether the user has authenticated in the last seconds (RFC 9470, section 6.1)."""
+    return max_age is None or (_is_date(claims.get("auth_time")) and bool(claims["auth_time"] >= now - max_age))
 
 
 def times(claims: Claims) -> Claims:
@@ -124,12 +145,6 @@ def _young_enough(claims: Claims, expected: Expected) -> bool:
     return bool(-expected.leeway <= age <= expected.max_age + expected.leeway)
 
 
-def _bearer(claims: Claims, _: Expected) -> bool:
-    # RFC 8705, section 3, RFC 9449, section 7.1: the token is worth nothing without its proof. A confirmation of an
-    # unknown kind is refused as well, where RFC 7800, section 3.1 would let it be ignored.
-    return "cnf" not in claims
-
-
 CHECKS: tuple[tuple[Callable[[Claims, Expected], bool], Refusal], ...] = (
     (_well_typed, Refusal.CLAIMS),
     (_is_access_token, Refusal.TYPE),
@@ -137,6 +152,5 @@ CHECKS: tuple[tuple[Callable[[Claims, Expected], bool], Refusal], ...] = (
     (_not_expired, Refusal.EXPIRED),
     (_begun, Refusal.NOT_YET_VALID),
     (_young_enough, Refusal.TOO_OLD),
-    (_bearer, Refusal.SENDER_CONSTRAINED),
 )
 """What must hold, and what to answer when it doesn't."""

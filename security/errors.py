@@ -1,5 +1,7 @@
 """What a resource server answers when it refuses a request (RFC 6750, section 3; RFC 9110, section 11.6.1).
 
+With proofs also RFC 9449, section 7.1, and for stronger authentication RFC 9470, section 3.
+
 One family of errors. Each is an Authlib `OAuth2Error`, so Authlib's `ResourceProtector` renders it without help, and
 each knows its problem document (RFC 9457). Descriptions come from the catalogue below: never a library's message,
 never a piece of the token.
@@ -9,7 +11,7 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from authlib.oauth2 import OAuth2Error
 
@@ -37,6 +39,51 @@ class Refusal(StrEnum):
     TOO_OLD = "The access token was issued too long ago. Request a new one."
     NOT_ACCEPTED = "The access token is not accepted by this API."
     SENDER_CONSTRAINED = "The access token is bound to a key or certificate, so it is not accepted as a Bearer token."
+    NOT_BOUND = "The access token is bound to no key. Request one with a DPoP proof."
+    OTHER_BINDING = "The access token is bound to something else than the key of a DPoP proof, which this API can't check."
+    OTHER_KEY = "The access token is bound to another key than that of the DPoP proof."
+
+
+class Flaw(StrEnum):
+    """Why a DPoP proof is refused. The name is for programs and logs, the value is the `error_description`."""
+
+    MISSING = "The DPoP proof is missing. Send one, made for this request, in the header field DPoP."
+    SEVERAL = "There are several DPoP proofs. Send exactly one header field DPoP."
+    MALFORMED = "The DPoP proof is not a well-formed JWT."
+    TYPE = "The JWT is not a DPoP proof. Its typ must be dpop+jwt."
+    ALGORITHM = "The DPoP proof is signed with an algorithm that this API does not accept."
+    KEY = "The DPoP proof lacks a public key (jwk) for its algorithm, or has a private one."
+    SIGNATURE = "The signature of the DPoP proof is invalid."
+    CLAIMS = "The DPoP proof lacks a required claim (jti, htm, htu, iat, ath) or has one of the wrong type."
+    METHOD = "The DPoP proof is for another HTTP method (htm)."
+    URI = "The DPoP proof is for another URI (htu). Make it for this API's public URL and the path, without the query."
+    TIME = "The DPoP proof was made too long ago, or in the future (iat). Make a new one for each request; check the clock."
+    TOKEN = "The DPoP proof is for another access token (ath)."  # noqa: S105  # it is none
+    REPLAYED = "The DPoP proof has been used before. Make a new one for each request, with a new jti."
+
+
+class Protection(NamedTuple):
+    """What challenges say of the protected resource.
+
+    Args:
+        realm: The protection space (RFC 9110, section 11.5).
+        schemes: Of `Bearer` and `DPoP`, which are spoken.
+        algorithms: What proofs may be signed with (RFC 9449, section 7.1).
+        metadata: The URL of the resource's metadata (RFC 9728, section 5.1).
+    """
+
+    realm: str
+    schemes: tuple[str, ...] = ("Bearer",)
+    algorithms: tuple[str, ...] = ()
+    metadata: str | None = None
+
+    def challenge(self, scheme: str, **parameters: str) -> str:
+        """One challenge."""
+        if scheme == "DPoP":
+            parameters["algs"] = " ".join(self.algorithms)
+        if self.metadata:
+            parameters["resource_metadata"] = self.metadata
+        return f"{scheme} " + ", ".join(f'{name}="{value}"' for name, value in parameters.items())
 
 
 class SecurityError(OAuth2Error):  # type: ignore[misc]  # Authlib is not typed
@@ -46,11 +93,24 @@ class SecurityError(OAuth2Error):  # type: ignore[misc]  # Authlib is not typed
     error: ClassVar[str]
     """The stable code: the OAuth error code where there is one."""
     description: str
+    scheme = "Bearer"
+    """By which the credentials were presented."""
+    protection = Protection("")
+    """Of what was asked for."""
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters of the challenge."""
+        return {"error": self.error}
 
     @property
     def challenge(self) -> str | None:
-        """The value of `WWW-Authenticate`, if the answer carries one."""
-        return f'Bearer error="{self.error}"'
+        """The value of `WWW-Authenticate`, if the answer carries one: what is wrong; with 401, what else is spoken."""
+        challenges = [self.protection.challenge(self.scheme, **self.parameters)]
+        if self.status_code == HTTPStatus.UNAUTHORIZED:
+            others = (scheme for scheme in self.protection.schemes if scheme != self.scheme)
+            challenges += (self.protection.challenge(scheme, realm=self.protection.realm) for scheme in others)
+        return ", ".join(challenges)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -81,22 +141,34 @@ class MissingCredentials(SecurityError):
     """No credentials, or a scheme this API doesn't speak: a challenge without an error code (RFC 6750, section 3.1).
 
     Args:
-        realm: The protection space (RFC 9110, section 11.5).
-        schemes: The authentication schemes that the operation speaks.
+        protection: Of what was asked for.
+        schemes: The authentication schemes that the operation speaks, of any kind; by default those of the protection.
     """
 
     status_code = HTTPStatus.UNAUTHORIZED
     error = "missing_credentials"
     description = "This operation needs an access token: send it as 'Authorization: Bearer <token>'."
 
-    def __init__(self, realm: str, schemes: Sequence[str] = ("Bearer",)) -> None:
-        super().__init__(description=None if "Bearer" in schemes else "This operation needs credentials.")
-        self.realm = realm
-        self.schemes = schemes
+    def __init__(self, protection: Protection, schemes: Sequence[str] = ()) -> None:
+        self.schemes = schemes or protection.schemes
+        super().__init__(description=None if "Bearer" in self.schemes else _ASKS.get(self.schemes[0], _ASKS[""]))
+        self.protection = protection
 
     @property
     def challenge(self) -> str:
-        return ", ".join(f'{scheme} realm="{self.realm}"' for scheme in self.schemes)
+        return ", ".join(
+            self.protection.challenge(scheme, realm=self.protection.realm)
+            if scheme in self.protection.schemes
+            else f'{scheme} realm="{self.protection.realm}"'
+            for scheme in self.schemes
+        )
+
+
+_ASKS = {
+    "DPoP": "This operation needs an access token that is bound to a key: send it as 'Authorization: DPoP <token>', "
+    "with a proof in the header field DPoP.",
+    "": "This operation needs credentials.",
+}
 
 
 class InvalidRequest(SecurityError):
@@ -104,7 +176,11 @@ class InvalidRequest(SecurityError):
 
     status_code = HTTPStatus.BAD_REQUEST
     error = "invalid_request"
-    description = "Send exactly one access token, in one header field: 'Authorization: Bearer <token>'."
+
+    def __init__(self, scheme: str = "Bearer") -> None:
+        said = f"Send exactly one access token, in one header field: 'Authorization: {scheme} <token>'."
+        super().__init__(description=said)
+        self.scheme = scheme
 
 
 class InvalidToken(SecurityError):
@@ -118,8 +194,45 @@ class InvalidToken(SecurityError):
         self.refusal = refusal
 
     @property
-    def challenge(self) -> str:
-        return f'Bearer error="{self.error}", error_description="{self.description}"'
+    def parameters(self) -> dict[str, str]:
+        return {"error": self.error, "error_description": self.description}
+
+
+class InvalidProof(SecurityError):
+    """The DPoP proof is not acceptable; `refusal` says why (RFC 9449, section 7.1)."""
+
+    status_code = HTTPStatus.UNAUTHORIZED
+    error = "invalid_dpop_proof"
+    scheme = "DPoP"
+
+    def __init__(self, refusal: Flaw) -> None:
+        super().__init__(description=refusal.value)
+        self.refusal = refusal
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {"error": self.error, "error_description": self.description}
+
+
+class UseNonce(SecurityError):
+    """The DPoP proof lacks a nonce of this server, or has an old one (RFC 9449, section 9)."""
+
+    status_code = HTTPStatus.UNAUTHORIZED
+    error = "use_dpop_nonce"
+    scheme = "DPoP"
+    description = "The DPoP proof needs the nonce from the header field DPoP-Nonce. Make a new one with it."
+
+    def __init__(self, nonce: str) -> None:
+        super().__init__()
+        self.nonce = nonce
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {"error": self.error, "error_description": self.description}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {**super().headers, "DPoP-Nonce": self.nonce}
 
 
 class InsufficientScope(SecurityError):
@@ -133,22 +246,54 @@ class InsufficientScope(SecurityError):
         self.required = required
 
     @property
-    def challenge(self) -> str:
-        return f'Bearer error="{self.error}", scope="{self.required}"'
+    def parameters(self) -> dict[str, str]:
+        return {"error": self.error, "scope": self.required}
 
 
-class IssuerUnavailable(SecurityError):
-    """The issuer can't be reached and no usable key is held. No challenge: the client's token may be fine."""
+class InsufficientAuthentication(SecurityError):
+    """The user has authenticated too weakly or too long ago (RFC 9470, section 3)."""
+
+    status_code = HTTPStatus.UNAUTHORIZED
+    error = "insufficient_user_authentication"
+
+    def __init__(self, acr_values: str | None, max_age: int | None) -> None:
+        wanted = [f"with one of {acr_values}"] if acr_values else []
+        wanted += [f"in the last {max_age} seconds"] if max_age is not None else []
+        super().__init__(description=f"This operation needs a user who has logged in {' and '.join(wanted)}.")
+        self.acr_values = acr_values
+        self.max_age = max_age
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        asked = {"acr_values": self.acr_values, "max_age": self.max_age}
+        given = {name: str(value) for name, value in asked.items() if value is not None}
+        return {"error": self.error, "error_description": self.description, **given}
+
+
+class Unavailable(SecurityError):
+    """It can't be known whether the credentials are good. No challenge: they may be fine."""
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    error = "issuer_unavailable"
-    description = "The access token can't be checked: the authorization server can't be reached. Try again shortly."
     challenge = None
 
-    def __init__(self, retry_after: int) -> None:
+    def __init__(self, retry_after: int = 1) -> None:
         super().__init__()
         self.retry_after = retry_after
 
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after)}
+
+
+class IssuerUnavailable(Unavailable):
+    """The issuer can't be reached and no usable key is held."""
+
+    error = "issuer_unavailable"
+    description = "The access token can't be checked: the authorization server can't be reached. Try again shortly."
+
+
+class ReplaysUnavailable(Unavailable):
+    """It can't be known whether a DPoP proof has been used."""
+
+    error = "replays_unavailable"
+    description = "The DPoP proof can't be checked: what has been used can't be looked up. Try again shortly."

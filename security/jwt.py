@@ -16,6 +16,9 @@ MAX_TOKEN_LENGTH = 16 * 1024
 """Characters; longer than any header field that the usual servers let through."""
 
 
+MAX_REMEMBERED = 2 * 1024
+"""Characters of a header that is remembered: what anybody can send must not fill the memory."""
+
 _MAX_DEPTH = 32
 
 
@@ -54,7 +57,7 @@ class SignedJWT(NamedTuple):
             # json.loads would guess UTF-16 and UTF-32, too; RFC 7519, section 7.2 says UTF-8.
             text = urlsafe_b64decode(payload).decode()
             return cls(
-                header=_header(header),
+                header=header_of(header),
                 claims=_json_object(text),
                 payload=text,
                 signing_input=header + b"." + payload,
@@ -68,10 +71,20 @@ _UNSIGNED = {1: Refusal.OPAQUE, 5: Refusal.ENCRYPTED}
 """What a token that isn't a signed JWT most likely is, by its number of segments (RFC 7516, section 9)."""
 
 
-@lru_cache(256)
-def _header(segment: bytes) -> dict[str, Any]:
-    """A header. An issuer's tokens have the same one, so it is remembered."""
+def header_of(segment: bytes) -> dict[str, Any]:
+    """A header, decoded. An issuer's tokens have the same one, and a client's proofs, so it is remembered.
+
+    Raises:
+        ValueError: It is malformed.
+    """
+    return _remembered_header(segment) if len(segment) <= MAX_REMEMBERED else _decoded(segment)
+
+
+def _decoded(segment: bytes) -> dict[str, Any]:
     return _json_object(urlsafe_b64decode(segment).decode())
+
+
+_remembered_header = lru_cache(1_024)(_decoded)
 
 
 def _json_object(text: str) -> dict[str, Any]:

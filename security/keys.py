@@ -45,7 +45,7 @@ def verification_keys(key_set: object, algorithms: Iterable[str]) -> KeyIndex:
     if not isinstance(keys, list):
         raise ValueError("not a JWK set")
     index: dict[tuple[str | None, str], PublicKey] = {}
-    usable = [(key, alg) for key in map(_import_key, keys) if key for alg in algorithms if _verifies(key, alg)]
+    usable = [(key, alg) for key in map(_import_key, keys) if key for alg in algorithms if verifies(key, alg)]
     count = Counter(alg for _, alg in usable)
     for key, alg in usable:
         if key.kid is not None:
@@ -55,12 +55,26 @@ def verification_keys(key_set: object, algorithms: Iterable[str]) -> KeyIndex:
     return index
 
 
+def _import_key(jwk: Any) -> PublicKey | None:
+    try:
+        return public_key(jwk)
+    except ValueError as error:
+        kid = jwk.get("kid") if isinstance(jwk, dict) else None
+        logger.warning("A key of the issuer's key set is skipped, kid %r: %s", kid, error)
+        return None
+
+
 def verify_signature(alg: str, key: PublicKey, signing_input: bytes, signature: bytes) -> bool:
     """Verify a JWS signature (RFC 7515, section 5.2, step 8) with a key that `verification_keys` found for `alg`."""
     return JWSRegistry.algorithms[alg].verify(signing_input, signature, key)
 
 
-def _import_key(jwk: Any) -> PublicKey | None:
+def public_key(jwk: Any) -> PublicKey:
+    """A key that may verify signatures.
+
+    Raises:
+        ValueError: It is malformed, weak, symmetric, private or for something else.
+    """
     try:
         key = JWKRegistry.import_key(jwk)
         if not isinstance(key, RSAKey | ECKey | OKPKey):
@@ -73,13 +87,12 @@ def _import_key(jwk: Any) -> PublicKey | None:
             raise ValueError("it is for key agreement")
         key.check_key_op("verify")
     except _UNUSABLE as error:
-        kid = jwk.get("kid") if isinstance(jwk, dict) else None
-        logger.warning("A key of the issuer's key set is skipped, kid %r: %s", kid, error)
-        return None
+        raise ValueError(str(error)) from error
     return key
 
 
-def _verifies(key: PublicKey, alg: str) -> bool:
+def verifies(key: PublicKey, alg: str) -> bool:
+    """Whether a key is one for an algorithm."""
     try:
         JWSRegistry.algorithms[alg].check_key(key)
     except JoseError:

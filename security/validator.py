@@ -9,9 +9,10 @@ import httpx
 from authlib.oauth2.rfc7523 import JWTBearerTokenValidator
 from joserfc.jwk import KeySet
 
-from security.bearer import bearer_token
-from security.claims import AccessToken, Expected, check_claims, granted_scopes, still_holds, times
-from security.errors import QUOTABLE, InsufficientScope, InvalidToken, Refusal
+from security.claims import AccessToken, Expected, authenticated_since, bound_to, check_claims, granted_scopes, still_holds, times
+from security.credentials import Credentials, presented
+from security.dpop import DPoP, Proof
+from security.errors import QUOTABLE, InsufficientAuthentication, InsufficientScope, InvalidToken, Refusal
 from security.issuer import Issuer, issuer_url
 from security.jwt import SignedJWT
 from security.keycache import KeyCache, KeyPending
@@ -29,8 +30,9 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
     """Validates Auth0's access tokens, and those of any OpenID provider that issues JWTs.
 
     Checks, in this order: form, algorithm, critical extensions, type, issuer, key, signature, and the claims as
-    `security.claims.CHECKS` lists them. Checks neither revocation nor whether the subject still exists: a JWT is good
-    until it expires. Scopes are checked by `require_scopes`.
+    `security.claims.CHECKS` lists them; last what the token is bound to, and the proof of that. Checks neither
+    revocation nor whether the subject still exists: a JWT is good until it expires. Scopes are checked by
+    `require_scopes`.
 
     Starting doesn't depend on the issuer: its metadata and keys are fetched when the first token comes.
 
@@ -45,6 +47,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         permissions: Whether Auth0's RBAC claim `permissions` grants scopes, too.
         max_stale: Seconds for which held keys stay good while the issuer can't be reached.
         remembered: Of how many tokens the verified signature is remembered; 0 verifies each every time.
+        dpop: Checks the proofs of bound tokens; without it those are refused.
         on_fetch: Is told, after each fetch of keys, of which issuer they are and whether it has succeeded.
         transport: Carries the requests to the issuer, for tests.
         clock: The time in seconds since the epoch, which claims are compared with; for tests.
@@ -66,6 +69,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         permissions: bool = False,
         max_stale: float = 86_400,
         remembered: int = 1_024,
+        dpop: DPoP | None = None,
         on_fetch: Callable[[str, bool], None] = lambda _, __: None,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.time,
@@ -87,6 +91,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         if not self.issuers:
             raise ValueError("No issuer: name at least one domain")
         self.audience = audience
+        self.dpop = dpop
         self.algorithms = frozenset(algorithms)
         self._keys = {
             url: KeyCache(url, issuer.fetch_keys, max_stale=max_stale, clock=monotonic, on_fetch=on_fetch)
@@ -98,56 +103,112 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         self._scope_claims = ("scope", "scp", "permissions") if permissions else ("scope", "scp")
         self._clock = clock
 
-    async def validate(self, token: str) -> AccessToken:
+    async def validate(self, token: str | Credentials) -> AccessToken:
         """Validate an access token without ever blocking the event loop.
+
+        Args:
+            token: The token, if it was presented as `Bearer`; or how it was presented.
 
         Raises:
             InvalidToken: It is not acceptable.
-            IssuerUnavailable: That can't be known now.
+            InvalidProof: Its proof is not acceptable.
+            UseNonce: Its proof lacks a nonce of this server.
+            IssuerUnavailable: Whether the token is acceptable can't be known now.
+            ReplaysUnavailable: Whether the proof is acceptable can't be known now.
         """
         result = self.validate_soon(token)
         return result if isinstance(result, AccessToken) else await result
 
-    def validate_soon(self, token: str) -> AccessToken | Awaitable[AccessToken]:
-        """Validate an access token: at once, unless a key has to be fetched. Raises as `validate`."""
-        try:
-            return self._check(token, None)
-        except KeyPending as pending:
-            return self._validate_later(token, pending)
+    def validate_soon(
+        self, token: str | Credentials, *, may_block: bool = False
+    ) -> AccessToken | Awaitable[AccessToken]:
+        """Validate an access token: at once, unless there is something to wait for. Raises as `validate`.
 
-    async def _validate_later(self, token: str, pending: KeyPending) -> AccessToken:
+        Args:
+            token: As for `validate`.
+            may_block: Whether this thread can wait for a second, until it is known that a proof hasn't been used.
+        """
+        credentials = token if isinstance(token, Credentials) else Credentials("Bearer", token)
+        try:
+            access_token, proof = self._check(credentials, None)
+        except KeyPending as pending:
+            return self._validate_later(credentials, pending)
+        if proof and not may_block:
+            return self._use_later(access_token, proof)
+        return self._use(access_token, proof)
+
+    async def _validate_later(self, credentials: Credentials, pending: KeyPending) -> AccessToken:
         while True:
             await asyncio.wrap_future(pending.fetch)
             try:
-                return self._check(token, pending)
+                return await self._use_later(*self._check(credentials, pending))
             except KeyPending as raised:
                 pending = raised
+
+    async def _use_later(self, access_token: AccessToken, proof: Proof | None) -> AccessToken:
+        return await asyncio.to_thread(self._use, access_token, proof) if proof else access_token
+
+    def _use(self, access_token: AccessToken, proof: Proof | None) -> AccessToken:
+        if proof and self.dpop:
+            self.dpop.use(proof)
+        return access_token
 
     def unready(self) -> list[str]:
         """The issuers of which no usable keys are held, which begins to fetch them. Never blocks."""
         return [url for url, keys in self._keys.items() if not keys.ready()]
+
+    def require_authentication(self, token: AccessToken, acr_values: str | None, max_age: int | None) -> None:
+        """Require that the user has authenticated strongly and recently enough (RFC 9470, section 5).
+
+        Args:
+            token: A valid token.
+            acr_values: Space-separated, of which `acr` must be one.
+            max_age: Seconds since `auth_time`.
+
+        Raises:
+            InsufficientAuthentication: That isn't so, or the token doesn't say.
+        """
+        strong = acr_values is None or token.get("acr") in acr_values.split()
+        if not strong or not authenticated_since(token, self._clock() - self._leeway, max_age):
+            raise InsufficientAuthentication(acr_values, max_age)
 
     def authenticate_token(self, token_string: str) -> AccessToken:
         """Validate an access token, for Authlib; blocks while the issuer's keys are fetched. Raises as `validate`."""
         pending = None
         while True:
             try:
-                return self._check(token_string, pending)
+                return self._check(Credentials("Bearer", token_string), pending)[0]
             except KeyPending as raised:
                 pending = raised
                 pending.fetch.result()
 
     def validate_request(self, request: Any) -> None:
         """Check how the request presents its token, for Authlib, which has split the header at white space."""
-        bearer_token([request.headers["Authorization"]])
+        presented([request.headers["Authorization"]])
 
     def validate_token(self, token: AccessToken, scopes: Sequence[str] | None, request: Any) -> None:
         """Check the scopes of a validated token, for Authlib: any of the list, all that one string names."""
         if scopes and not any(token.scopes.issuperset(alternative.split()) for alternative in scopes):
             raise InsufficientScope(scopes[0])
 
-    def _check(self, token: str, pending: KeyPending | None) -> AccessToken:
-        """Every check there is, in order; the one place that decides. Raises `KeyPending` when it needs a key."""
+    def _check(self, credentials: Credentials, pending: KeyPending | None) -> tuple[AccessToken, Proof | None]:
+        """Every check there is, in order; the one place that decides. Raises `KeyPending` when it needs a key.
+
+        A proof has yet to be used.
+        """
+        access_token = self._check_token(credentials.token, pending)
+        if credentials.scheme == "Bearer":
+            if "cnf" in access_token:  # RFC 8705, section 3; RFC 9449, section 7.2: it is worth nothing without its proof
+                raise InvalidToken(Refusal.SENDER_CONSTRAINED)
+            if self.dpop and self.dpop.required:
+                raise InvalidToken(Refusal.NOT_BOUND)
+            return access_token, None
+        thumbprint = bound_to(access_token)
+        if thumbprint is None or not self.dpop:
+            raise InvalidToken(Refusal.NOT_BOUND)
+        return access_token, self.dpop.check(credentials, thumbprint)
+
+    def _check_token(self, token: str, pending: KeyPending | None) -> AccessToken:
         expected = Expected(self.audience, self._clock(), self._leeway, self._max_age)
         token_digest = digest(token)
         known = self._verified.find(token_digest)

@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from api.contract_tests.forging import b64, sign
 from security import AccessToken, Auth0JWTBearerTokenValidator, require_scopes
 from security.claims import CHECKS
-from security.errors import QUOTABLE, InsufficientScope, InvalidToken, IssuerUnavailable, MissingCredentials, Refusal
+from security.errors import QUOTABLE, InsufficientScope, InvalidToken, IssuerUnavailable, MissingCredentials, Protection, Refusal
 from tests.tenant import ABSENT, AUDIENCE, Tenant, rsa_key, streamed
 
 NOW = 1_800_000_000
@@ -308,7 +308,7 @@ def test_each_check_of_the_claims_has_a_refusal_of_its_own() -> None:
 def test_missing_credentials_are_asked_for_in_every_scheme(
     schemes: list[str], challenge: str, description: str
 ) -> None:
-    error = MissingCredentials("r", schemes)
+    error = MissingCredentials(Protection("r"), schemes)
     assert error.challenge == challenge
     assert error.description.startswith(description)
 

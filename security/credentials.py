@@ -1,0 +1,69 @@
+"""Access tokens on the request: `Bearer` (RFC 6750, section 2) and `DPoP` (RFC 9449, section 7.1).
+
+Only header fields are accepted: URLs end up in logs.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from security.errors import InvalidRequest
+
+CREDENTIALS = "security.credentials"
+"""Where a request's ASGI scope holds its `Credentials`; `None` if it presents none."""
+
+
+class Credentials(NamedTuple):
+    """An access token as a request presents it; with `DPoP`, the proofs beside it and what they must be made for."""
+
+    scheme: str
+    token: str
+    proofs: tuple[str, ...] = ()
+    method: str = ""
+    url: str = ""
+
+
+def presented(
+    authorization: Sequence[str], query_string: bytes = b"", schemes: Collection[str] = ("Bearer",)
+) -> Credentials | None:
+    """Find the access token that a request presents.
+
+    Checks how the token is presented, not the token.
+
+    Args:
+        authorization: The values of all `Authorization` header fields of the request.
+        query_string: The query component, undecoded: a second token there makes the request invalid.
+        schemes: Which of `Bearer` and `DPoP` are spoken.
+
+    Returns:
+        The scheme and the token; `None` without credentials, or with those of another scheme.
+
+    Raises:
+        InvalidRequest: Several header fields, no token or several words after the scheme, a token in the query too.
+    """
+    if len(authorization) > 1:
+        raise InvalidRequest
+    credentials = authorization[0].strip(" ") if authorization else ""
+    # RFC 9110, sections 5.6.2 and 11.4: the scheme ends where its characters do. For what is in the token there are
+    # errors of its own.
+    named = _SCHEME.match(credentials)
+    scheme = _SCHEMES.get(named[0].lower()) if named else None
+    if scheme is None or scheme not in schemes:
+        return None
+    token = credentials[len(scheme) :].lstrip(" ")
+    separated = credentials[len(scheme) : len(scheme) + 1] == " "
+    if not token or not separated or " " in token or "\t" in token or _names_a_token(query_string):
+        raise InvalidRequest(scheme)
+    return Credentials(scheme, token)
+
+
+_SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SCHEMES = {"bearer": "Bearer", "dpop": "DPoP"}
+
+
+def _names_a_token(query_string: bytes) -> bool:
+    # Names are compared decoded: %61ccess_token is access_token, too. Latin-1 so that no byte is an error.
+    return bool(query_string) and any(
+        name == "access_token" for name, _ in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+    )

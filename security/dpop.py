@@ -1,0 +1,152 @@
+"""Proofs that a client holds the key which its access token is bound to: DPoP (RFC 9449)."""
+
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from security.credentials import Credentials
+from security.errors import Flaw, InvalidProof, InvalidToken, Refusal, UseNonce
+from security.jwt import MAX_REMEMBERED, SignedJWT, header_of
+from security.keys import ALGORITHMS, PublicKey, public_key, verifies, verify_signature
+from security.nonces import Nonces
+from security.replays import Replays
+from security.uris import normalized
+from security.verified import digest
+
+PROOF_ALGORITHMS = ALGORITHMS
+"""What proofs may be signed with: all asymmetric, so the key beside the signature can be public."""
+
+_PAST, _FUTURE = 300, 30
+"""Seconds since a proof was made, and until it will have been, by the client's clock."""
+
+_CLOCKS = 60
+"""Seconds by which the clocks of machines that share what has been used may differ."""
+
+_PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))  # RFC 7518, section 6
+_MOST = 1_024  # characters of `jti`, which RFC 9449 doesn't limit
+
+
+class Proof(NamedTuple):
+    """A proof that holds: what it is known again by, and until when that matters."""
+
+    id: bytes
+    until: float
+
+
+class DPoP:
+    """Checks proofs as RFC 9449, section 4.3 says, and uses each once.
+
+    Args:
+        replays: Remembers which have been used.
+        required: Whether tokens that are bound to no key are refused.
+        nonces: Makes the nonces that proofs must have; without them they need none.
+        clock: The time in seconds since the epoch; for tests.
+    """
+
+    def __init__(
+        self,
+        replays: Replays,
+        *,
+        required: bool = False,
+        nonces: Nonces | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.required = required
+        self.nonces = nonces
+        self._replays = replays
+        self._clock = clock
+
+    def check(self, credentials: Credentials, thumbprint: str) -> Proof:
+        """Check the proof that stands beside an access token, but not yet whether it has been used.
+
+        Checks, in this order: that there is one, form, type, algorithm, key, that it is the one of the token,
+        signature, claims, method, URI, nonce, time, token.
+
+        Args:
+            credentials: The token and what stands beside it.
+            thumbprint: Of the key which the token is bound to (RFC 7638).
+
+        Raises:
+            InvalidProof: It isn't acceptable.
+            InvalidToken: The token is bound to another key.
+            UseNonce: It lacks a nonce of this server.
+        """
+        if len(credentials.proofs) != 1:
+            raise InvalidProof(Flaw.SEVERAL if credentials.proofs else Flaw.MISSING)
+        try:
+            jwt = SignedJWT.parse(credentials.proofs[0])
+        except InvalidToken as error:
+            raise InvalidProof(Flaw.MALFORMED) from error
+        segment = jwt.signing_input.partition(b".")[0]
+        key = _remembered_key(segment) if len(segment) <= MAX_REMEMBERED else _proof_key(segment)
+        if key.thumbprint != thumbprint:
+            raise InvalidToken(Refusal.OTHER_KEY)
+        if not verify_signature(key.alg, key.key, jwt.signing_input, jwt.signature):
+            raise InvalidProof(Flaw.SIGNATURE)
+        self._check_claims(jwt.claims, credentials)
+        known_by = sha256(f"{thumbprint} {jwt.claims['jti']}".encode("utf-8", "surrogatepass")).digest()
+        return Proof(known_by, jwt.claims["iat"] + _PAST + _CLOCKS)
+
+    def use(self, proof: Proof) -> None:
+        """Use a proof; may block for a second.
+
+        Raises:
+            InvalidProof: It has been used before.
+            ReplaysUnavailable: That can't be known now.
+        """
+        if not self._replays.use(proof.id, proof.until):
+            raise InvalidProof(Flaw.REPLAYED)
+
+    def _check_claims(self, claims: dict[str, Any], credentials: Credentials) -> None:
+        jti, method, uri, ath = (claims.get(name) for name in ("jti", "htm", "htu", "ath"))
+        iat = claims.get("iat")
+        if not all(isinstance(value, str) for value in (jti, method, uri, ath)) or not 0 < len(str(jti)) <= _MOST:
+            raise InvalidProof(Flaw.CLAIMS)
+        if not isinstance(iat, int | float) or isinstance(iat, bool):
+            raise InvalidProof(Flaw.CLAIMS)
+        if method != credentials.method:
+            raise InvalidProof(Flaw.METHOD)
+        asked = normalized(credentials.url)
+        if asked is None or normalized(str(uri)) != asked:
+            raise InvalidProof(Flaw.URI)
+        if self.nonces:
+            nonce = claims.get("nonce")
+            if not isinstance(nonce, str) or not self.nonces.accepts(nonce):
+                raise UseNonce(self.nonces.current())
+        if not -_FUTURE <= self._clock() - iat <= _PAST:
+            raise InvalidProof(Flaw.TIME)
+        if ath != urlsafe_b64encode(digest(credentials.token)).decode().rstrip("="):
+            raise InvalidProof(Flaw.TOKEN)
+
+
+class _ProofKey(NamedTuple):
+    alg: str
+    key: PublicKey
+    thumbprint: str
+
+
+def _proof_key(segment: bytes) -> _ProofKey:
+    """What the header of a proof says, which a client's proofs have in common."""
+    header = header_of(segment)
+    if header.get("typ") != "dpop+jwt":
+        raise InvalidProof(Flaw.TYPE)
+    if "crit" in header or "b64" in header:  # RFC 7515, section 4.1.11; RFC 7797, section 7
+        raise InvalidProof(Flaw.MALFORMED)
+    alg, jwk = header.get("alg"), header.get("jwk")
+    if not isinstance(alg, str) or alg not in PROOF_ALGORITHMS:
+        raise InvalidProof(Flaw.ALGORITHM)
+    if not isinstance(jwk, dict) or not _PRIVATE.isdisjoint(jwk):
+        raise InvalidProof(Flaw.KEY)
+    try:
+        key = public_key(jwk)
+    except ValueError as error:
+        raise InvalidProof(Flaw.KEY) from error
+    if not verifies(key, alg):
+        raise InvalidProof(Flaw.KEY)
+    return _ProofKey(alg, key, key.thumbprint())
+
+
+_remembered_key = lru_cache(1_024)(_proof_key)
