@@ -13,6 +13,7 @@ from connexion.middleware.request_validation import RequestValidationMiddleware
 from connexion.middleware.security import SecurityMiddleware
 from connexion.middleware.server_error import ServerErrorMiddleware
 
+from api.admission import Admission
 from api.authorization import Authorization
 from api.contract import Contract, ContractError, base_path, operations
 from api.dpop import make_dpop
@@ -129,13 +130,14 @@ def _middlewares(
     )
     stack = [ours.get(middleware, middleware) for middleware in ConnexionMiddleware.default_middlewares]
     stack.remove(ServerErrorMiddleware)  # `Errors` is the last resort, too
-    limits = partial(Limits, max_requests=settings.max_requests, max_body=settings.max_body)
+    limits = partial(Limits, max_body=settings.max_body)
+    admission = partial(Admission, most=settings.max_requests, origins=settings.cors_origins)
     stack.insert(stack.index(Errors) + 1, limits)
     if not settings.swagger_ui:
         stack.remove(swagger_ui)
     if settings.tracing:
-        return [health, records, *_traced([*edge, *stack], settings, contract)]
-    return [health, records, *edge, *stack]
+        return [health, records, admission, *_traced([*edge, *stack], settings, contract)]
+    return [health, records, admission, *edge, *stack]
 
 
 def _traced(stack: Sequence[Any], settings: Settings, contract: Contract) -> list[Any]:

@@ -10,6 +10,7 @@ from connexion.middleware.response_validation import ResponseValidationMiddlewar
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from api.admission import Admission
 from api.authorization import Authorization
 from api.edge import Forwarded, SafeHeaders
 from api.flaskapp import FlaskASGI
@@ -58,6 +59,7 @@ def never_waits(stack: Iterable[Any]) -> bool:
 
 
 _NEVER_WAIT = {
+    Admission,
     Authorization,
     CORSMiddleware,
     ContextMiddleware,

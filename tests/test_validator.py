@@ -11,7 +11,15 @@ from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from api.contract_tests.forging import b64, sign
 from security import AccessToken, Auth0JWTBearerTokenValidator, require_scopes
 from security.claims import CHECKS
-from security.errors import QUOTABLE, InsufficientScope, InvalidToken, IssuerUnavailable, MissingCredentials, Protection, Refusal
+from security.errors import (
+    QUOTABLE,
+    InsufficientScope,
+    InvalidToken,
+    IssuerUnavailable,
+    MissingCredentials,
+    Protection,
+    Refusal,
+)
 from tests.tenant import ABSENT, AUDIENCE, Tenant, rsa_key, streamed
 
 NOW = 1_800_000_000
