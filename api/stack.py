@@ -18,6 +18,7 @@ from api.health import Health
 from api.limits import Limits
 from api.problems import Errors
 from api.records import Records
+from api.resource import Metadata
 from api.routing import Routing
 from api.swagger import SwaggerUI
 from api.validation import RequestValidation
@@ -69,6 +70,7 @@ _NEVER_WAIT = {
     Health,
     LifespanMiddleware,
     Limits,
+    Metadata,
     Records,
     RequestValidation,
     ResponseValidationMiddleware,

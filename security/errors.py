@@ -180,9 +180,14 @@ class InvalidRequest(SecurityError):
     error = "invalid_request"
 
     def __init__(self, scheme: str = "Bearer") -> None:
-        said = f"Send exactly one access token, in one header field: 'Authorization: {scheme} <token>'."
-        super().__init__(description=said)
+        super().__init__(description=_EXACTLY_ONE[scheme])
         self.scheme = scheme
+
+
+_EXACTLY_ONE = {
+    "Bearer": "Send exactly one access token, in one header field: 'Authorization: Bearer <token>'.",
+    "DPoP": "Send exactly one access token, in one header field: 'Authorization: DPoP <token>'.",
+}
 
 
 class InvalidToken(SecurityError):
