@@ -7,7 +7,7 @@ from typing import Any
 from connexion.json_schema import resolve_refs
 
 from api.contract import Contract
-from api.contract_tests.operations import requirements
+from api.contract_tests.operations import ANY_LOGIN, Login, requirements
 from api.contract_tests.results import Result, Verdict
 from api.contract_tests.running import Options, Run
 from api.contract_tests.trust import Trust
@@ -23,8 +23,9 @@ class TenantTokens:
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
 
-    def token(self, scopes: Collection[str], changes: Mapping[str, Any]) -> str:
-        return self._tenant.token(**{"scope": " ".join(sorted(scopes)), "gty": "client-credentials", **changes})
+    def token(self, scopes: Collection[str], changes: Mapping[str, Any], login: Login = ANY_LOGIN) -> str:
+        usual = {"scope": " ".join(sorted(scopes)), "gty": "client-credentials"}
+        return self._tenant.token(**{**usual, **login.claims(), **changes})
 
 
 def trusting(tenant: Tenant) -> Trust:

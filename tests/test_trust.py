@@ -30,7 +30,7 @@ class Given:
     def __init__(self, token: str) -> None:
         self._token = token
 
-    def token(self, scopes: object, changes: object) -> str:
+    def token(self, scopes: object, changes: object, login: object = None) -> str:
         return self._token
 
 

@@ -43,21 +43,27 @@ class Expected:
 
     Args:
         status: The status; `None` for any that says that the credentials are good.
-        error: The error that a Bearer challenge names; `None` when a challenge has none.
+        error: The error that a challenge names; `None` when a challenge has none.
         code: The problem document's code, if the contract names it.
         scopes: The alternatives of what a challenge's `scope` may name.
+        scheme: Of the challenge that says so, in small letters.
+        params: Other parameters that the challenge must have.
     """
 
     status: int | None
     error: str | None = None
     code: str | None = None
     scopes: tuple[str, ...] = ()
+    scheme: str = "bearer"
+    params: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         if self.status is None:
             return "accepted"
         return f"{self.status} {self.error}" if self.error else f"{self.status}, no error"
 
+
+_NAMES = {"bearer": "Bearer", "dpop": "DPoP"}
 
 ACCEPTED = Expected(None)
 MISSING = Expected(401, None, "missing_credentials")
@@ -93,13 +99,16 @@ def _challenge_deviations(fields: list[str], expected: Expected, *, bearer: bool
     if found is None:
         yield f"the challenge {said!r} is malformed"
         return
-    spoken = [challenge.params for challenge in found if challenge.scheme == "bearer" or not bearer]
+    spoken = [challenge.params for challenge in found if challenge.scheme == expected.scheme or not bearer]
+    lacking = [name for name, value in expected.params for params in spoken if params.get(name) != value]
     if not spoken:
-        yield f"the challenge {said!r} is not one for Bearer"
+        yield f"the challenge {said!r} is not one for {_NAMES[expected.scheme]}"
     elif any(params.get("error") != expected.error for params in spoken):
         yield f"the challenge {said!r} should have {f'the error {expected.error!r}' if expected.error else 'no error'}"
     elif expected.scopes and not all(_names(params, expected.scopes) for params in spoken):
         yield f"the challenge {said!r} should have the scope {expected.scopes[0]!r}"
+    elif lacking:
+        yield f"the challenge {said!r} should have {lacking[0]}={dict(expected.params)[lacking[0]]!r}"
 
 
 def _names(params: dict[str, str], alternatives: Sequence[str]) -> bool:

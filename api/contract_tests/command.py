@@ -25,7 +25,7 @@ from api.contract_tests.report import print_report, write_json, write_junit
 from api.contract_tests.results import NotRun, Progress, Result, exit_code
 from api.contract_tests.running import Options, Run
 from api.contract_tests.sources import read_token
-from api.contract_tests.target import served_here, trust
+from api.contract_tests.target import served_here, takes_proofs, trust
 from api.contract_tests.trust import Trust
 from api.development.clients import is_local
 from api.loading import read_contract
@@ -65,7 +65,8 @@ def test(
             options = Options(needed=needed, examples=examples, seed=seed, read_only=read_only, progress=progress)
             kept = _kept(keep) if keep else ()
             trusted = trust(served, environ(), kept=kept, wait=wait, progress=progress)
-            test_run = Run(contract=contract, url=at, trust=trusted, tested=tested, options=options)
+            proofs = takes_proofs(at)
+            test_run = Run(contract=contract, url=at, trust=trusted, tested=tested, options=options, proofs=proofs)
             code = _collect(results, test_run.results())
     except ContractError as error:
         raise click.ClickException(str(error)) from error
@@ -100,7 +101,7 @@ def _parted(
 
 
 def _check_names(needed: Collection[str], tested: Mapping[str, Requirements]) -> None:
-    known = dict.fromkeys(row.defect.name for row in rows(tested))
+    known = dict.fromkeys(row.defect.name for row in rows(tested, proofs=True))
     if unknown := [name for name in needed if name not in known]:
         raise click.UsageError(f"--require: no row is called {unknown[0]!r}. There are {', '.join(map(repr, known))}.")
 

@@ -1,11 +1,13 @@
 """What the credentials for one operation are made from."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from api.contract_tests.operations import ANY_LOGIN, Login
+from api.contract_tests.proving import Prover
 from api.contract_tests.results import NotRun
 from api.contract_tests.sources import read_token
 from api.contract_tests.trust import Trust
@@ -17,10 +19,19 @@ _SECRET_LENGTH = 16  # characters, below which a word may stand in an answer by 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a request presents: header fields, and what stands in its query."""
+    """What a request presents: header fields, what stands in its query, and a proof.
+
+    Args:
+        fields: Values of `Authorization`.
+        query: A token in the query.
+        prove: Makes a proof for a method and a URL.
+        times: How often all of it is sent; the last answer counts.
+    """
 
     fields: tuple[str, ...] = ()
     query: str | None = None
+    prove: Callable[[str, str], str] | None = None
+    times: int = 1
 
     @property
     def secrets(self) -> set[str]:
@@ -40,15 +51,22 @@ class Material:
     Args:
         trust: What the API trusts.
         scopes: What a token for the operation must grant.
+        login: How its user must have logged in.
     """
 
-    def __init__(self, trust: Trust, scopes: Sequence[str]) -> None:
+    def __init__(self, trust: Trust, scopes: Sequence[str], login: Login = ANY_LOGIN) -> None:
         self._trust = trust
         self.scopes = scopes
+        self.login = login
 
     def signed(self, *, without: Sequence[frozenset[str]] = (), **changes: Any) -> str:
         """A token that the issuer has signed, as `Trust.token` gives it."""
-        return self._trust.token(self.scopes, without=without, **changes)
+        return self._trust.token(self.scopes, without=without, login=self.login, **changes)
+
+    @cached_property
+    def prover(self) -> Prover:
+        """The key of a client, which tokens can be bound to."""
+        return Prover()
 
     @property
     def good(self) -> str:

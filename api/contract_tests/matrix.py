@@ -1,5 +1,6 @@
 """The authorization matrix: every operation of a contract, with every defect that credentials can have."""
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,9 +9,10 @@ import httpx
 
 from api.contract_tests.answers import ACCEPTED, MISSING, Expected, deviations
 from api.contract_tests.conformance import conforming, sentence
-from api.contract_tests.defects import DEFECTS, GOOD, NONE, Defect, field
+from api.contract_tests.defects import DEFECTS, GOOD, NONE, Defect, claim, field
 from api.contract_tests.material import Credentials, Material, secrets_in
-from api.contract_tests.operations import Requirements
+from api.contract_tests.operations import ANY_LOGIN, Login, Requirements
+from api.contract_tests.proof_defects import PROOF_DEFECTS
 from api.contract_tests.results import AUTHORIZATION, NotRun, Result, Verdict, redacted
 from api.contract_tests.schema import Request
 from api.contract_tests.trust import Trust
@@ -28,26 +30,41 @@ class Row:
         defect: What is wrong with the credentials.
         scopes: What the token grants.
         bearer: Whether the operation takes bearer tokens.
+        login: How the token's user must have logged in.
     """
 
     operation: str
     defect: Defect
     scopes: tuple[str, ...]
     bearer: bool = True
+    login: Login = ANY_LOGIN
 
 
-def rows(requirements: Mapping[str, Requirements]) -> Iterator[Row]:
-    """The matrix of operations, by what they require."""
+def rows(requirements: Mapping[str, Requirements], *, proofs: bool = False) -> Iterator[Row]:
+    """The matrix of operations, by what they require; with bound tokens and their proofs, if such are taken."""
     for operation, required in requirements.items():
         if not required.bearer:
             yield Row(operation, _for(NONE, required), (), bearer=False)
             continue
         scopes = tuple(sorted(required.alternatives[0])) if required.alternatives else ()
-        for defect in DEFECTS:
-            yield Row(operation, _for(defect, required), scopes)
+        for defect in (*DEFECTS, *(PROOF_DEFECTS if proofs else ()), *_login_defects(required.login)):
+            yield Row(operation, _for(defect, required), scopes, login=required.login)
         for alternative in required.alternatives[1:]:
-            yield Row(operation, GOOD, tuple(sorted(alternative)))
+            yield Row(operation, GOOD, tuple(sorted(alternative)), login=required.login)
         yield from _scope_rows(operation, required)
+
+
+def _login_defects(login: Login) -> Iterator[Defect]:
+    """What is wrong with a token whose user hasn't logged in as an operation requires (RFC 9470, section 3)."""
+    params = {"acr_values": login.acr_values, "max_age": login.max_age}
+    named = tuple((name, str(value)) for name, value in params.items() if value is not None)
+    error = "insufficient_user_authentication"
+    expected = Expected(401, error, error, params=named)
+    if login.acr_values is not None:
+        yield replace(claim("logged in too weakly", acr=lambda: "none of these"), expected=expected)
+    if login.max_age is not None:
+        long_ago = login.max_age + _LONG
+        yield replace(claim("logged in too long ago", auth_time=lambda: int(time.time()) - long_ago), expected=expected)
 
 
 def _for(defect: Defect, required: Requirements) -> Defect:
@@ -72,7 +89,8 @@ def _scope_rows(operation: str, required: Requirements) -> Iterator[Row]:
             rest = alternative - {scope}
             if not any(rest >= other for other in required.alternatives):
                 lacking = partial(_lacking, required.alternatives)
-                yield Row(operation, Defect(f"without {scope}", expected, lacking, by_issuer=True), tuple(sorted(rest)))
+                defect = Defect(f"without {scope}", expected, lacking, by_issuer=True)
+                yield Row(operation, defect, tuple(sorted(rest)), login=required.login)
 
 
 def _lacking(alternatives: Sequence[frozenset[str]], material: Material) -> Credentials:
@@ -108,17 +126,18 @@ class Matrix:
         self._client = client
         self._needed = needed
         self._successful = successful
-        self._materials: dict[tuple[str, ...], Material] = {}
+        self._materials: dict[tuple[tuple[str, ...], Login], Material] = {}
         self._undeclared: dict[str, set[str]] = {}
         self._unanswered = 0
 
     def run(self, row: Row) -> Result:
         """Send one row's request and hold the answer against what is expected."""
-        material = self._materials.setdefault(row.scopes, Material(self._trust, row.scopes))
+        key = row.scopes, row.login
+        material = self._materials.setdefault(key, Material(self._trust, *key))
         credentials = Credentials()
         try:
             credentials = row.defect.make(material)
-            found = tuple(self._deviations(row, credentials))
+            found = tuple(self._deviations(row, credentials, material))
         except NotRun as reason:
             found, verdict = (str(reason),), Verdict.NOT_RUN
         else:
@@ -134,10 +153,14 @@ class Matrix:
         for operation, undeclared in self._undeclared.items():
             yield conforming(operation, "answers to the matrix", undeclared)
 
-    def _deviations(self, row: Row, credentials: Credentials) -> Iterator[str]:
+    def _deviations(self, row: Row, credentials: Credentials, material: Material) -> Iterator[str]:
         request, expected = self._requests[row.operation], row.defect.expected
         try:
             response = self._send(request, credentials)
+            if credentials.prove and (nonce := response.headers.get("dpop-nonce")):
+                material.prover.nonce = nonce
+                if "use_dpop_nonce" in response.headers.get("www-authenticate", ""):
+                    response = self._send(request, credentials)
         except httpx.HTTPError as error:
             self._unanswered += 1
             yield f"there is no answer: {type(error).__name__}: {error}"
@@ -175,8 +198,13 @@ class Matrix:
         if credentials.query is not None:
             url = url.copy_add_param("access_token", credentials.query)
         headers = [*request.headers, *(("Authorization", value) for value in credentials.fields)]
-        return self._client.request(request.method, url, headers=headers, content=request.body)
+        if credentials.prove:
+            headers.append(("DPoP", credentials.prove(request.method, str(url.copy_with(query=None)))))
+        for _ in range(credentials.times):
+            response = self._client.request(request.method, url, headers=headers, content=request.body)
+        return response
 
 
 _NOT_THERE = (400, 404, 409, 410, 415, 422)  # what may be answered to input that was made up
+_LONG = 3_600  # seconds, more than clocks differ by
 _PATIENCE = 3  # rows in sequence without an answer

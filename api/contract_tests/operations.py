@@ -1,10 +1,43 @@
 """What each operation of a contract requires of credentials."""
 
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from api.contract import Contract, operations, scheme_kind
 
 _BEARER = ("oauth2", "openIdConnect", "bearer")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How an operation requires its user to have logged in (RFC 9470).
+
+    Args:
+        acr_values: Space-separated, of which `acr` must be one.
+        max_age: Seconds since `auth_time`.
+    """
+
+    acr_values: str | None = None
+    max_age: int | None = None
+
+    def claims(self) -> dict[str, Any]:
+        """What a good token says."""
+        acr = {"acr": self.acr_values.split()[0]} if self.acr_values else {}
+        return {**acr, **({"auth_time": int(time.time())} if self.max_age is not None else {})}
+
+    def defects(self, claims: Mapping[str, Any], changes: Mapping[str, Any]) -> Iterator[str]:
+        """What a token says otherwise, without being meant to."""
+        if self.acr_values and "acr" not in changes and claims.get("acr") not in self.acr_values.split():
+            yield f"isn't of a user who has logged in with one of {self.acr_values}"
+        at = claims.get("auth_time")
+        recent = isinstance(at, int | float) and self.max_age is not None and time.time() - at < self.max_age
+        if self.max_age is not None and "auth_time" not in changes and not recent:
+            yield f"isn't of a user who has logged in during the last {self.max_age} seconds"
+
+
+ANY_LOGIN = Login()
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +49,14 @@ class Requirements:
         others: The schemes that other alternatives need as well or instead.
         optional: Whether no credentials will do.
         bearer: Whether any alternative takes a bearer token.
+        login: How the user must have logged in.
     """
 
     alternatives: tuple[frozenset[str], ...]
     others: tuple[str, ...]
     optional: bool
     bearer: bool
+    login: Login = ANY_LOGIN
 
 
 def requirements(contract: Contract) -> dict[str, Requirements]:
@@ -38,6 +73,7 @@ def requirements(contract: Contract) -> dict[str, Requirements]:
             others=tuple(dict.fromkeys(name for alternative in security for name in alternative if name not in bearer)),
             optional=not security or {} in security,
             bearer=any(not bearer.isdisjoint(alternative) for alternative in security),
+            login=Login(operation.get("x-acr-values"), operation.get("x-max-age")),
         )
-        for method, path, _, security in operations(contract)
+        for method, path, operation, security in operations(contract)
     }

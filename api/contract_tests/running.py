@@ -10,7 +10,7 @@ from api.contract_tests.conformance import Conformance, not_tested
 from api.contract_tests.defects import EXPIRED
 from api.contract_tests.material import secrets_in
 from api.contract_tests.matrix import Matrix, rows
-from api.contract_tests.operations import Requirements
+from api.contract_tests.operations import Login, Requirements
 from api.contract_tests.results import AUTHORIZATION, NotRun, Progress, Result
 from api.contract_tests.schema import TIMEOUT, good_requests, load
 from api.contract_tests.trust import Trust
@@ -46,6 +46,7 @@ class Run:
         trust: What it is to trust.
         tested: The operations to test, with what they require.
         options: How.
+        proofs: Whether the server takes bound tokens with proofs, too.
     """
 
     contract: Contract
@@ -53,6 +54,7 @@ class Run:
     trust: Trust
     tested: Mapping[str, Requirements]
     options: Options
+    proofs: bool = False
     _successful: set[str] = field(default_factory=set)
 
     def results(self) -> Iterator[Result]:
@@ -67,14 +69,16 @@ class Run:
 
     def _conformance(self) -> Iterator[Result]:
         try:
-            token, untestable = self._best_token(), "the token that there is doesn't grant its scopes"
+            token, untestable = (
+                self._best_token(),
+                "the token that there is doesn't grant its scopes, or its user hasn't logged in so",
+            )
         except NotRun as reason:
             token, untestable = None, str(reason)
-        granted = self.trust.granted(token) if token else frozenset()
         testable = [
             operation
             for operation, each in self.tested.items()
-            if each.optional or (token and any(granted >= alternative for alternative in each.alternatives))
+            if each.optional or (token and self.trust.opens(token, each))
         ]
         schema = load(
             self.contract,
@@ -96,8 +100,11 @@ class Run:
     def _best_token(self) -> str:
         """A token that is good for all operations, or at least for some."""
         firsts = [alternative for each in self.tested.values() for alternative in each.alternatives[:1]]
+        logins = [each.login for each in self.tested.values()]
+        acr_values = next((login.acr_values for login in logins if login.acr_values), None)
+        max_age = min((login.max_age for login in logins if login.max_age is not None), default=None)
         try:
-            return self.trust.token(frozenset().union(*firsts))
+            return self.trust.token(frozenset().union(*firsts), login=Login(acr_values, max_age))
         except NotRun:
             return self.trust.token(())
 
@@ -107,7 +114,7 @@ class Run:
             needed = None if self.trust.signs else self.options.needed
             matrix = Matrix(self.trust, requests, client, needed=needed, successful=self._successful)
             # Those with an expired token last, because it may have to be waited for.
-            for row in sorted(rows(self.tested), key=lambda row: row.defect is EXPIRED):
+            for row in sorted(rows(self.tested, proofs=self.proofs), key=lambda row: row.defect is EXPIRED):
                 self.options.progress(f"{AUTHORIZATION}: {row.operation}")
                 yield matrix.run(row)
             yield from matrix.forms()

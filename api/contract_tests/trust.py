@@ -1,11 +1,12 @@
 """What the API that is tested trusts, and the tokens that its issuer has signed."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from api.contract_tests.operations import ANY_LOGIN, Login, Requirements
 from api.contract_tests.results import NotRun
 from api.contract_tests.sources import MARGIN, TokenSource, read_token
 from security.claims import granted_scopes
@@ -40,12 +41,20 @@ class Trust:
         """The issuer's public keys."""
         return self.keys()
 
-    def token(self, scopes: Collection[str], *, without: Sequence[frozenset[str]] = (), **changes: Any) -> str:
+    def token(
+        self,
+        scopes: Collection[str],
+        *,
+        without: Sequence[frozenset[str]] = (),
+        login: Login = ANY_LOGIN,
+        **changes: Any,
+    ) -> str:
         """A token that the issuer has signed, and which is good but for the changed claims.
 
         Args:
             scopes: What it grants.
             without: Sets of scopes of which it grants none completely.
+            login: How its user has logged in.
             changes: Claims in place of good ones.
 
         Raises:
@@ -54,9 +63,11 @@ class Trust:
         reasons = []
         for source in self.sources:
             try:
-                token = source.token(scopes, changes)
+                token = source.token(scopes, changes, login)
                 self.secrets.add(token)
-                self._check(read_token(token), scopes, without, changes)
+                jwt = read_token(token)
+                self._check(jwt, scopes, without, changes)
+                _refuse(login.defects(jwt.claims, changes))
             except NotRun as reason:
                 reasons.append(str(reason))
             else:
@@ -66,6 +77,12 @@ class Trust:
     def granted(self, token: str) -> frozenset[str]:
         """The scopes that a token grants."""
         return self._granted(read_token(token))
+
+    def opens(self, token: str, required: Requirements) -> bool:
+        """Whether a token is enough for an operation."""
+        granted, claims = self.granted(token), read_token(token).claims
+        enough = any(granted >= alternative for alternative in required.alternatives)
+        return enough and not any(required.login.defects(claims, {}))
 
     def _granted(self, jwt: SignedJWT) -> frozenset[str]:
         return granted_scopes(jwt.claims, "scope", "scp", *(["permissions"] if self.permissions else []))
@@ -81,8 +98,7 @@ class Trust:
     def _check(
         self, jwt: SignedJWT, scopes: Collection[str], without: Sequence[frozenset[str]], changes: Mapping[str, Any]
     ) -> None:
-        for defect in (*self._claim_defects(jwt.claims, changes), *self._signature_defects(jwt)):
-            raise NotRun(f"the token that there is {defect}")
+        _refuse((*self._claim_defects(jwt.claims, changes), *self._signature_defects(jwt)))
         if "scope" in changes or "aud" in changes:
             return
         if missing := set(scopes) - self._granted(jwt):
@@ -119,3 +135,8 @@ class Trust:
             yield f"is signed with {alg}, for which no key is published or which TOKEN_ALGORITHMS doesn't name"
         elif not self.has_signed(jwt):
             yield "was signed by a key that the issuer doesn't publish, or not any more"
+
+
+def _refuse(defects: Iterable[str]) -> None:
+    for defect in defects:
+        raise NotRun(f"the token that there is {defect}")

@@ -1,0 +1,103 @@
+"""The authorization matrix of bound tokens and of logins: what a server does right passes, what it leaves out fails."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+import pytest
+import yaml
+from connexion.json_schema import resolve_refs
+
+from api.app import create_app
+from api.background import in_background
+from api.contract import Contract
+from api.contract_tests.matrix import Matrix, rows
+from api.contract_tests.operations import requirements
+from api.contract_tests.proof_defects import PROOF_DEFECTS
+from api.contract_tests.results import Result, Verdict
+from api.contract_tests.schema import good_requests, load
+from api.contract_tests.target import takes_proofs
+from api.loading import read_contract
+from api.settings import SPECIFICATION, Settings
+from security import Auth0JWTBearerTokenValidator
+from security.dpop import DPoP
+from tests.contract_runs import trusting
+from tests.tenant import AUDIENCE, Tenant
+from tests.test_commands import free_port
+
+PLAIN: Contract = resolve_refs(read_contract(SPECIFICATION))
+STEP_UP = copy.deepcopy(PLAIN)
+STEP_UP["paths"]["/api/private"]["get"] |= {"x-acr-values": "urn:example:mfa urn:example:passkey", "x-max-age": 300}
+
+
+class Forgetful:
+    """Lets every proof be used again."""
+
+    def use(self, proof_id: bytes, until: float) -> bool:
+        return True
+
+
+@contextmanager
+def served(tenant: Tenant, folder: Path, contract: Contract, dpop: DPoP | None = None, **given: Any) -> Iterator[str]:
+    (folder / "openapi.yaml").write_text(yaml.safe_dump(contract))
+    port = free_port()
+    settings = Settings(
+        issuers=(tenant.url,),
+        audience=AUDIENCE,
+        public_url=f"http://127.0.0.1:{port}",
+        specification=folder / "openapi.yaml",
+        **given,
+    )
+    validator = Auth0JWTBearerTokenValidator(tenant.url, AUDIENCE, dpop=dpop) if dpop else None
+    with in_background(create_app(settings, validator=validator), port) as url:
+        yield url
+
+
+def results(tenant: Tenant, url: str, contract: Contract) -> list[Result]:
+    with httpx.Client(trust_env=False) as client:
+        matrix = Matrix(trusting(tenant), dict(good_requests(contract, load(contract, url))), client)
+        return [matrix.run(row) for row in rows(requirements(contract), proofs=True)]
+
+
+def failed(found: list[Result]) -> set[str]:
+    return {result.check for result in found if result.verdict is not Verdict.PASSED}
+
+
+def test_every_row_of_proofs_and_logins_passes(tenant: Tenant, tmp_path: Path) -> None:
+    with served(tenant, tmp_path, STEP_UP) as url:
+        assert takes_proofs(url)
+        found = results(tenant, url, STEP_UP)
+    assert failed(found) == set()
+    checks = [(result.operation, result.check) for result in found]
+    assert {(path, each.name) for path in ("GET /api/private", "GET /api/private-scoped") for each in PROOF_DEFECTS} < {
+        *checks
+    }
+    logins = [operation for operation, check in checks if check.startswith("logged in")]
+    assert logins == ["GET /api/private"] * 2
+
+
+def test_server_that_lets_proofs_be_used_again_fails_in_that_row(tenant: Tenant, tmp_path: Path) -> None:
+    with served(tenant, tmp_path, PLAIN, DPoP(Forgetful())) as url:
+        assert failed(results(tenant, url, PLAIN)) == {"a proof that has been used"}
+
+
+def test_server_that_does_not_ask_for_a_login_fails_in_those_rows(tenant: Tenant, tmp_path: Path) -> None:
+    with served(tenant, tmp_path, PLAIN) as url:
+        assert failed(results(tenant, url, STEP_UP)) == {"logged in too weakly", "logged in too long ago"}
+
+
+def test_server_that_asks_for_nonces_gets_them(tenant: Tenant, tmp_path: Path) -> None:
+    with served(tenant, tmp_path, PLAIN, dpop_nonce_secret="s" * 32) as url:
+        assert failed(results(tenant, url, PLAIN)) == set()
+
+
+def test_server_without_proofs_says_so_and_one_that_takes_no_others_is_not_tested(tenant: Tenant) -> None:
+    with in_background(create_app(Settings(issuers=(tenant.url,), audience=AUDIENCE))) as url:
+        assert not takes_proofs(url)
+    required = Settings(issuers=(tenant.url,), audience=AUDIENCE, public_url="http://127.0.0.1", dpop="required")
+    with in_background(create_app(required)) as url, pytest.raises(click.ClickException, match="bound tokens only"):
+        takes_proofs(url)
