@@ -75,9 +75,11 @@ def bound_to(claims: Claims) -> str | None:
     return cnf["jkt"]
 
 
-def authenticated_since(claims: Claims, now: float, max_age: float | None) -> bool:
-    """Whether the user has authenticated in the last seconds (RFC 9470, section 6.1)."""
-    return max_age is None or (is_date(claims.get("auth_time")) and bool(claims["auth_time"] >= now - max_age))
+def authenticated_lately(claims: Claims, now: float, leeway: float, max_age: float | None) -> bool:
+    """Whether the user has authenticated in the last seconds (RFC 9470, section 6.1); the future is none of them."""
+    if max_age is None:
+        return True
+    return is_date(claims.get("auth_time")) and -leeway <= now - claims["auth_time"] <= max_age + leeway
 
 
 def times(claims: Claims) -> Claims:
