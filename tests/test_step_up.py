@@ -233,9 +233,12 @@ _NEEDS_TOKENS = f"GET {STRONG}: x-acr-values and x-max-age need an access token 
 _TEXT = f"GET {STRONG}: x-acr-values must be text"
 _SECONDS = f"GET {STRONG}: x-max-age must be a number of seconds"
 
+_NO_TEXT: list[Any] = [None, "", " ", 'a"b', "ä", "a\nb", 5, True, [MFA], {}]
+_NO_SECONDS: list[Any] = [None, -1, 1.5, True, "60", [60], {}, 10**400]
+
 COMPLAINTS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
-    *((set_(x_acr_values=value), _TEXT) for value in (None, "", " ", 'a"b', "ä", "a\nb", 5, True, [MFA], {})),
-    *((set_(x_max_age=value), _SECONDS) for value in (None, -1, 1.5, True, "60", [60], {}, 10**400)),
+    *((set_(x_acr_values=value), _TEXT) for value in _NO_TEXT),
+    *((set_(x_max_age=value), _SECONDS) for value in _NO_SECONDS),
     (set_(security=[]), _NEEDS_TOKENS),
     (set_(security=[{"oauth2": []}, {}]), _NEEDS_TOKENS),
     (set_(security=[{"oauth2": []}, {"key": []}]), _NEEDS_TOKENS),
