@@ -75,7 +75,7 @@ def bound_to(claims: Claims) -> str | None:
     return cnf["jkt"]
 
 
-def authenticated_lately(claims: Claims, now: float, leeway: float, max_age: float | None) -> bool:
+def authenticated_since(claims: Claims, now: float, leeway: float, max_age: float | None) -> bool:
     """Whether the user has authenticated in the last seconds (RFC 9470, section 6.1); the future is none of them."""
     if max_age is None:
         return True

@@ -9,7 +9,7 @@ import httpx
 from authlib.oauth2.rfc7523 import JWTBearerTokenValidator
 from joserfc.jwk import KeySet
 
-from security.claims import AccessToken, Expected, authenticated_lately, bound_to, check_claims, granted_scopes, still_holds, times
+from security.claims import AccessToken, Expected, authenticated_since, bound_to, check_claims, granted_scopes, still_holds, times
 from security.credentials import Credentials, presented
 from security.dpop import DPoP, Proof
 from security.errors import QUOTABLE, InsufficientAuthentication, InsufficientScope, InvalidToken, Refusal
@@ -169,7 +169,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             InsufficientAuthentication: That isn't so, or the token doesn't say.
         """
         strong = acr_values is None or token.get("acr") in acr_values.split()
-        if not strong or not authenticated_lately(token, self._clock(), self._leeway, max_age):
+        if not strong or not authenticated_since(token, self._clock(), self._leeway, max_age):
             raise InsufficientAuthentication(acr_values, max_age)
 
     def authenticate_token(self, token_string: str) -> AccessToken:

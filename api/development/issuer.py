@@ -7,7 +7,6 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,10 +27,10 @@ from api.development.clients import (
     sample_users,
 )
 from api.development.grants import S256, AuthorizationCodes, ClientCredentials, names_one_audience
+from api.development.remembering import MemoryReplays
 from api.development.signing import LIFETIME, SigningKeys
 from security.dpop import PROOF_ALGORITHMS, DPoP
 from security.issuer import is_loopback
-from security.replays import SQLiteReplays
 
 SIGNING_ENDPOINT = "signing_endpoint"
 """The member of its metadata that says where it signs any claims, which no other issuer has."""
@@ -56,7 +55,7 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
         self.keys = SigningKeys()
         self._scopes = scopes
         self.codes: dict[str, AuthorizationCode] = {}
-        self.dpop = DPoP(SQLiteReplays(Path(":memory:")))
+        self.dpop = DPoP(MemoryReplays())
         self.register_grant(ClientCredentials)
         self.register_grant(AuthorizationCodes, [S256(required=True), names_one_audience])
 
