@@ -1,7 +1,9 @@
 """DPoP as the settings say: which tokens are taken, and where it is remembered which proofs have been used."""
 
 import os
+import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from api.settings import Settings, SettingsError
@@ -28,7 +30,9 @@ def _replays(settings: Settings) -> Replays:
     try:
         from security.redis_replays import RedisReplays
     except ImportError as error:
-        raise SettingsError(f"REDIS_URL is set, but {error.name} isn't installed. Install the extra 'redis'.") from error
+        raise SettingsError(
+            f"REDIS_URL is set, but {error.name} isn't installed. Install the extra 'redis'."
+        ) from error
     try:
         return RedisReplays(settings.redis_url)
     except ValueError as error:
@@ -38,15 +42,13 @@ def _replays(settings: Settings) -> Replays:
 def _own_folder() -> Path:
     """A folder for temporary files that nobody else can write to: the name is one that others could guess."""
     folder = Path(tempfile.gettempdir(), f"auth0-openapi-flask-{os.getuid()}")
-    try:
+    with suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
-        mine = folder.is_dir() and not folder.is_symlink() and status.st_uid == os.getuid()
-        if not mine or status.st_mode & 0o077 or not os.access(folder, os.W_OK):
-            raise OSError("others can write to it, or this user can't")
-    except OSError as error:
-        raise SettingsError(
-            f"DPoP remembers used proofs in {folder}, but that is no good: {error}. Make it writable for this user "
-            "alone, set TMPDIR to another place or REDIS_URL, or turn DPoP off with DPOP=disabled."
-        ) from error
-    return folder
+        own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+        if own and os.access(folder, os.W_OK):
+            return folder
+    raise SettingsError(
+        f"DPoP remembers used proofs in {folder}, which isn't writable for this user, or is for others, too. "
+        "Set TMPDIR to another place, or REDIS_URL, or turn DPoP off with DPOP=disabled."
+    )

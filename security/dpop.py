@@ -2,7 +2,7 @@
 
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -124,20 +124,20 @@ class DPoP:
         asked = normalized(credentials.url)
         if asked is None or normalized(claims["htu"]) != asked:
             raise InvalidProof(Flaw.URI)
-        if self.nonces:
-            nonce = claims.get("nonce")
-            if not isinstance(nonce, str) or not self.nonces.accepts(nonce):
-                raise UseNonce(self.nonces.current())
+        if self.nonces and not self.nonces.accepts(claims.get("nonce")):
+            raise UseNonce(self.nonces.current())
         if not -_FUTURE <= self._clock() - claims["iat"] <= _PAST:
             raise InvalidProof(Flaw.TIME)
         if ath not in (None, claims.get("ath")):
             raise InvalidProof(Flaw.TOKEN)
 
 
-def _well_typed(claims: dict[str, Any], texts: tuple[str, ...]) -> bool:
-    if not all(isinstance(claims.get(name), str) for name in texts):
-        return False
-    return 0 < len(claims["jti"]) <= _MOST and is_date(claims.get("iat"))
+def _well_typed(claims: dict[str, Any], texts: Sequence[str]) -> bool:
+    return (
+        all(isinstance(claims.get(name), str) for name in texts)
+        and 0 < len(claims["jti"]) <= _MOST
+        and is_date(claims.get("iat"))
+    )
 
 
 class _ProofKey(NamedTuple):

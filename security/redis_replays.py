@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import redis
 
@@ -44,8 +45,7 @@ class RedisReplays:
     def _check_memory(self) -> None:
         if self._checked:
             return
-        memory = self._redis.info("memory")
-        assert isinstance(memory, dict)
+        memory: Any = self._redis.info("memory")
         if memory.get("maxmemory") and memory.get("maxmemory_policy") != "noeviction":
             raise redis.RedisError("it may evict keys: set its maxmemory-policy to noeviction")
         self._checked = True

@@ -75,7 +75,9 @@ class SQLiteReplays:
                 self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=OFF")  # what a machine that crashes forgets, is too old when it is back
+            connection.execute(
+                "PRAGMA synchronous=OFF"
+            )  # what a machine that crashes forgets, is too old when it is back
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS proofs (id BLOB PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID"
             )

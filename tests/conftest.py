@@ -1,5 +1,7 @@
 """One issuer and one served API for all tests that don't need their own."""
 
+import os
+import shutil
 from collections.abc import Iterator
 
 import httpx
@@ -20,7 +22,7 @@ def tenant() -> Iterator[Tenant]:
 
 @pytest.fixture(scope="session")
 def settings(tenant: Tenant) -> Settings:
-    return Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True)
+    return Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True, dpop="disabled")
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +37,10 @@ def api(url: str) -> Iterator[httpx.Client]:
     """A client of the served API."""
     with httpx.Client(base_url=url, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture
+def wrk() -> None:
+    """Without wrk the test is skipped; in CI it fails."""
+    if not shutil.which("wrk"):
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("this needs the Debian package wrk")
