@@ -17,8 +17,10 @@ test: $(VENV)/test ## Run the tests
 contract: $(VENV)/test ## Test the API against its contract, here or at URL
 	@$(BIN)/python -m api contract $(if $(URL),--url "$(URL)") $(ARGS)
 
-token: $(VENV)/run ## Print an access token of the development issuer (SCOPE="read:messages", or empty)
-	@$(BIN)/python -m api token $(if $(filter undefined,$(origin SCOPE)),,--scope "$$SCOPE")
+# DPOP is also the name of a setting, which knows no 1.
+token: $(VENV)/run ## Print an access token of the development issuer (SCOPE="read:messages", or empty; DPOP=1)
+	@$(if $(filter 1,$(DPOP)),env -u DPOP )$(BIN)/python -m api token \
+		$(if $(filter 1,$(DPOP)),--dpop) $(if $(filter undefined,$(origin SCOPE)),,--scope "$$SCOPE")
 
 # LANG is also the name of the locale's variable, so only the command line's counts, and the locale gets its own again.
 sdk: $(VENV)/test ## Generate a client from the contract (LANG=python; without it, print the languages)
@@ -61,20 +63,21 @@ lock: $(VENV)/test ## Pin the newest releases that pyproject.toml allows
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Each stamp says that its requirements are installed; a newer pin makes it stale.
+# Each stamp says that its requirements are installed; a newer pin makes it stale. That is said on
+# stderr, because a command substitution takes all that `token` prints.
 $(VENV)/run: requirements.txt | $(VENV)/bin/python
-	@echo "Installing what the API needs into $(VENV) …"
+	@echo "Installing what the API needs into $(VENV) …" >&2
 	@$(PIP_INSTALL) requirements.txt
 	@touch $@
 
 $(VENV)/test: requirements-dev.txt | $(VENV)/bin/python
-	@echo "Installing what the API and its tests need into $(VENV) …"
+	@echo "Installing what the API and its tests need into $(VENV) …" >&2
 	@$(PIP_INSTALL) requirements-dev.txt
 	@touch $@ $(VENV)/run
 
 # The peers have dependencies of their own.
 $(VENV)-bench/installed: benchmarks/requirements.txt
-	@echo "Installing the peers into $(VENV)-bench …"
+	@echo "Installing the peers into $(VENV)-bench …" >&2
 	@test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
 	@$(subst $(BIN),$(VENV)-bench/bin,$(PIP_INSTALL)) benchmarks/requirements.txt
 	@touch $@

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import httpx
 
 from api.settings import Settings, SettingsError
 
@@ -18,6 +17,7 @@ _SPEC = click.option(
 )
 
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _PATH = click.Path(dir_okay=False, path_type=Path)
 _OUTPUT = click.File("w", encoding="utf-8", lazy=False)  # what can't be written is known at the start
 
@@ -70,40 +70,27 @@ def serve(spec: Path | None, host: str | None, port: int | None, workers: int) -
 
 
 @cli.command()
+@_SPEC
 @click.option("--scope", help="Space-separated; by default all that the API offers, with '' none.")
-def token(scope: str | None) -> None:
-    """Print an access token from the development issuer that is running."""
-    from api.development.clients import MACHINE, OIDC_SCOPES
+@click.option("--dpop", is_flag=True, help="Print a curl line with a token that is bound to a new key, and its proof.")
+@click.option("--url", help="With --dpop: what it calls, a URL or a path; by default an operation of the contract.")
+@click.option("--method", type=click.Choice(_METHODS, case_sensitive=False), default="GET", show_default=True)
+def token(scope: str | None, spec: Path | None, url: str | None, method: str, *, dpop: bool) -> None:
+    """Print an access token from the development issuer that is running; or, with --dpop, a call that works once."""
+    from api.development.token import bound_call, request_token
 
-    settings = _settings(development=True)
+    if not dpop and (url or method != "GET"):
+        raise click.UsageError("--url and --method are for --dpop.")
+    if url and not url.startswith(("/", "http://", "https://")):
+        raise click.UsageError(
+            "--url must be a URL like http://127.0.0.1:3010/api/private, or a path like /api/private."
+        )
+    settings = _settings(development=True, spec=spec)
     if not settings.development_issuer:
         raise click.ClickException(
             "AUTH0_DOMAIN is set, so there is no development issuer. Get a token from your tenant, or unset it."
         )
-    (issuer,) = settings.issuers
-    try:
-        if scope is None:
-            supported = _get(issuer + ".well-known/openid-configuration")["scopes_supported"]
-            scope = " ".join(name for name in supported if name not in OIDC_SCOPES)
-        answer = httpx.post(
-            issuer + "oauth/token",
-            data={
-                "grant_type": "client_credentials",
-                "client_id": MACHINE.client_id,
-                "client_secret": MACHINE.secret,
-                "audience": settings.audience,
-                "scope": scope,
-            },
-            trust_env=False,
-        )
-        issued = answer.raise_for_status().json()
-    except httpx.HTTPError as error:
-        raise click.ClickException(
-            f"No token from {issuer}: {error}. Is `make run` running, with this HOST and PORT?"
-        ) from error
-    if missing := set(scope.split()) - set(issued.get("scope", "").split()):
-        raise click.ClickException(f"The contract declares no scope {', '.join(sorted(missing))}, so none is granted.")
-    click.echo(issued["access_token"])
+    click.echo(bound_call(settings, scope, url, method) if dpop else request_token(settings, scope))
 
 
 @cli.command()
@@ -158,10 +145,6 @@ def sdk(language: str | None, spec: Path | None, output: Path | None, server: st
         raise click.ClickException(f"{error}. Generating a client needs the extra 'sdk': `make .venv/test`") from error
 
     generate(_settings(development=True, spec=spec), language, known[language], output or Path("sdk", language), server)
-
-
-def _get(url: str) -> Any:
-    return httpx.get(url, trust_env=False).raise_for_status().json()
 
 
 if __name__ == "__main__":

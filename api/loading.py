@@ -28,6 +28,7 @@ _VALIDATORS = {
 }
 """By scheme, the member that names the function which validates its credentials."""
 
+_STEP_UP = frozenset(("x-acr-values", "x-max-age"))
 _RESERVED = ("/ui", "/openapi.json", "/openapi.yaml")
 _SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749, section 3.3
 
@@ -122,6 +123,9 @@ def _complaints(resolved: Contract) -> Iterator[str]:
 
 
 def _path_complaints(resolved: Contract) -> Iterator[str]:
+    for place, item in (("", resolved), *resolved["paths"].items()):
+        for member in _STEP_UP.intersection(item):
+            yield f"{place}: {member} belongs to an operation, and is enforced nowhere else".removeprefix(": ")
     base = base_path(resolved)
     if not f"{base}/".startswith("/") or "{" in base:
         yield "the path of the first server must start with a slash, and each variable in it have a default"
@@ -192,13 +196,17 @@ def _step_up_complaints(
     name: str, operation: Mapping[str, Any], security: list[dict[str, list[str]]], schemes: Mapping[str, Any]
 ) -> Iterator[str]:
     acr_values, max_age = operation.get("x-acr-values"), operation.get("x-max-age")
-    if acr_values is not None and not (isinstance(acr_values, str) and acr_values and QUOTABLE.fullmatch(acr_values)):
+    if "x-acr-values" in operation and not _is_acr_values(acr_values):
         yield f"{name}: x-acr-values must be text, like 'urn:example:mfa', several separated by spaces"
-    if max_age is not None and (not isinstance(max_age, int) or isinstance(max_age, bool) or max_age < 0):
+    if "x-max-age" in operation and (type(max_age) is not int or not 0 <= max_age < 2**31):
         yield f"{name}: x-max-age must be a number of seconds"
     tokens = [any(scheme_kind(schemes[scheme]) in ("oauth2", "bearer") for scheme in each) for each in security]
     if (acr_values is not None or max_age is not None) and not (tokens and all(tokens)):
         yield f"{name}: x-acr-values and x-max-age need an access token in each alternative of its security"
+
+
+def _is_acr_values(value: object) -> bool:
+    return isinstance(value, str) and bool(value.split()) and QUOTABLE.fullmatch(value) is not None
 
 
 _HINT = "like security.token_info for access tokens"

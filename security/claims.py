@@ -75,9 +75,11 @@ def bound_to(claims: Claims) -> str | None:
     return cnf["jkt"]
 
 
-def authenticated_since(claims: Claims, now: float, max_age: float | None) -> bool:
-    """Whether the user has authenticated in the last seconds (RFC 9470, section 6.1)."""
-    return max_age is None or (_is_date(claims.get("auth_time")) and bool(claims["auth_time"] >= now - max_age))
+def authenticated_since(claims: Claims, now: float, leeway: float, max_age: float | None) -> bool:
+    """Whether the user has authenticated in the last seconds (RFC 9470, section 6.1); the future is none of them."""
+    if max_age is None:
+        return True
+    return is_date(claims.get("auth_time")) and -leeway <= now - claims["auth_time"] <= max_age + leeway
 
 
 def times(claims: Claims) -> Claims:
@@ -90,7 +92,8 @@ def still_holds(times: Claims, expected: Expected) -> bool:
     return _not_expired(times, expected) and _begun(times, expected) and _young_enough(times, expected)
 
 
-def _is_date(value: object) -> bool:
+def is_date(value: object) -> bool:
+    """Whether a claim's value is a time in seconds."""
     # RFC 7519, section 2: a JSON number. The bound refuses infinity (1e999) and what a float can't hold.
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
 
@@ -102,8 +105,8 @@ def _is_strings(value: object) -> bool:
 def _well_typed(claims: Claims, _: Expected) -> bool:
     return (
         isinstance(claims.get("sub"), str)
-        and _is_date(claims.get("exp"))
-        and all(_is_date(claims[name]) for name in ("nbf", "iat") if name in claims)
+        and is_date(claims.get("exp"))
+        and all(is_date(claims[name]) for name in ("nbf", "iat") if name in claims)
         and all(
             isinstance(claims[name], str) or _is_strings(claims[name])
             for name in ("aud", "scope", "scp")

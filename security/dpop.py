@@ -2,11 +2,12 @@
 
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from security.claims import is_date
 from security.credentials import Credentials
 from security.errors import Flaw, InvalidProof, InvalidToken, Refusal, UseNonce
 from security.jwt import MAX_REMEMBERED, SignedJWT, header_of
@@ -30,10 +31,11 @@ _MOST = 1_024  # characters of `jti`, which RFC 9449 doesn't limit
 
 
 class Proof(NamedTuple):
-    """A proof that holds: what it is known again by, and until when that matters."""
+    """A proof that holds: what it is known again by, until when that matters, and which key it proves (RFC 7638)."""
 
     id: bytes
     until: float
+    thumbprint: str
 
 
 class DPoP:
@@ -74,21 +76,28 @@ class DPoP:
             InvalidToken: The token is bound to another key.
             UseNonce: It lacks a nonce of this server.
         """
-        if len(credentials.proofs) != 1:
-            raise InvalidProof(Flaw.SEVERAL if credentials.proofs else Flaw.MISSING)
-        try:
-            jwt = SignedJWT.parse(credentials.proofs[0])
-        except InvalidToken as error:
-            raise InvalidProof(Flaw.MALFORMED) from error
-        segment = jwt.signing_input.partition(b".")[0]
-        key = _remembered_key(segment) if len(segment) <= MAX_REMEMBERED else _proof_key(segment)
+        jwt, key = _parsed(credentials.proofs)
         if key.thumbprint != thumbprint:
             raise InvalidToken(Refusal.OTHER_KEY)
-        if not verify_signature(key.alg, key.key, jwt.signing_input, jwt.signature):
-            raise InvalidProof(Flaw.SIGNATURE)
-        self._check_claims(jwt.claims, credentials)
-        known_by = sha256(f"{thumbprint} {jwt.claims['jti']}".encode("utf-8", "surrogatepass")).digest()
-        return Proof(known_by, jwt.claims["iat"] + _PAST + _CLOCKS)
+        ath = urlsafe_b64encode(digest(credentials.token)).decode().rstrip("=")
+        return self._check(jwt, key, credentials, ath)
+
+    def check_without_token(self, proofs: tuple[str, ...], method: str, url: str) -> Proof:
+        """Check the proof on a request for a token, which is to be bound to the proof's key (RFC 9449, section 5).
+
+        Checks what `check` does, but for the token: there is none yet.
+
+        Args:
+            proofs: The values of all `DPoP` header fields of the request.
+            method: The request's.
+            url: The token endpoint's.
+
+        Raises:
+            InvalidProof: It isn't acceptable.
+            UseNonce: It lacks a nonce of this server.
+        """
+        jwt, key = _parsed(proofs)
+        return self._check(jwt, key, Credentials("DPoP", "", proofs, method, url), None)
 
     def use(self, proof: Proof) -> None:
         """Use a proof; may block for a second.
@@ -100,8 +109,15 @@ class DPoP:
         if not self._replays.use(proof.id, proof.until):
             raise InvalidProof(Flaw.REPLAYED)
 
-    def _check_claims(self, claims: dict[str, Any], credentials: Credentials) -> None:
-        if not _well_typed(claims):
+    def _check(self, jwt: SignedJWT, key: "_ProofKey", credentials: Credentials, ath: str | None) -> Proof:
+        if not verify_signature(key.alg, key.key, jwt.signing_input, jwt.signature):
+            raise InvalidProof(Flaw.SIGNATURE)
+        self._check_claims(jwt.claims, credentials, ath)
+        known_by = sha256(f"{key.thumbprint} {jwt.claims['jti']}".encode("utf-8", "surrogatepass")).digest()
+        return Proof(known_by, jwt.claims["iat"] + _PAST + _CLOCKS, key.thumbprint)
+
+    def _check_claims(self, claims: dict[str, Any], credentials: Credentials, ath: str | None) -> None:
+        if not _well_typed(claims, ("jti", "htm", "htu") if ath is None else ("jti", "htm", "htu", "ath")):
             raise InvalidProof(Flaw.CLAIMS)
         if claims["htm"] != credentials.method:
             raise InvalidProof(Flaw.METHOD)
@@ -112,17 +128,15 @@ class DPoP:
             raise UseNonce(self.nonces.current())
         if not -_FUTURE <= self._clock() - claims["iat"] <= _PAST:
             raise InvalidProof(Flaw.TIME)
-        if claims["ath"] != urlsafe_b64encode(digest(credentials.token)).decode().rstrip("="):
+        if ath not in (None, claims.get("ath")):
             raise InvalidProof(Flaw.TOKEN)
 
 
-def _well_typed(claims: dict[str, Any]) -> bool:
-    iat = claims.get("iat")
+def _well_typed(claims: dict[str, Any], texts: Sequence[str]) -> bool:
     return (
-        all(isinstance(claims.get(name), str) for name in ("jti", "htm", "htu", "ath"))
+        all(isinstance(claims.get(name), str) for name in texts)
         and 0 < len(claims["jti"]) <= _MOST
-        and isinstance(iat, int | float)
-        and not isinstance(iat, bool)
+        and is_date(claims.get("iat"))
     )
 
 
@@ -130,6 +144,17 @@ class _ProofKey(NamedTuple):
     alg: str
     key: PublicKey
     thumbprint: str
+
+
+def _parsed(proofs: tuple[str, ...]) -> tuple[SignedJWT, _ProofKey]:
+    if len(proofs) != 1:
+        raise InvalidProof(Flaw.SEVERAL if proofs else Flaw.MISSING)
+    try:
+        jwt = SignedJWT.parse(proofs[0])
+    except InvalidToken as error:
+        raise InvalidProof(Flaw.MALFORMED) from error
+    segment = jwt.signing_input.partition(b".")[0]
+    return jwt, _remembered_key(segment) if len(segment) <= MAX_REMEMBERED else _proof_key(segment)
 
 
 def _proof_key(segment: bytes) -> _ProofKey:

@@ -182,7 +182,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             InsufficientAuthentication: That isn't so, or the token doesn't say.
         """
         strong = acr_values is None or token.get("acr") in acr_values.split()
-        if not strong or not authenticated_since(token, self._clock() - self._leeway, max_age):
+        if not strong or not authenticated_since(token, self._clock(), self._leeway, max_age):
             raise InsufficientAuthentication(acr_values, max_age)
 
     def authenticate_token(self, token_string: str) -> AccessToken:

@@ -1,5 +1,7 @@
 """The command line, as a person uses it: real processes, real sockets, honest exit codes."""
 
+import json
+import re
 import shlex
 import signal
 import socket
@@ -68,6 +70,93 @@ def test_token_command_prints_a_token_and_only_that() -> None:
             assert (token.returncode, token.stderr, token.stdout.count("\n")) == (0, "", 1)
             assert get(url, token.stdout.strip()).status_code == 200
             assert get(f"{url}-scoped", token.stdout.strip()).status_code == status
+
+
+def shell(line: str) -> tuple[str, str]:
+    """Run a line as a person pastes it; the answer's body and status."""
+    answer = run(["bash", "-c", f"{line.strip()} --silent --write-out ' %{{http_code}}'"])
+    body, _, status = answer.stdout.rpartition(" ")
+    return body, status
+
+
+@pytest.mark.parametrize(
+    ("environ", "options", "path"),
+    [
+        ({}, (), "/api/private-scoped"),
+        ({}, ("--url", "/api/private?a=b"), "/api/private?a=b"),
+        ({"DPOP": "required", "DPOP_NONCE_SECRET": "s" * 32}, (), "/api/private-scoped"),
+        ({"PUBLIC_URL": "https://api.example.com/messages"}, (), "/api/private-scoped"),
+    ],
+    ids=["default", "path", "required, with nonces", "another public URL"],
+)
+def test_token_command_prints_a_call_with_a_proof_that_works_once(
+    environ: dict[str, str], options: tuple[str, ...], path: str
+) -> None:
+    port = str(free_port())
+    environ = {"PORT": port, **environ}
+    with running(api("run"), environ) as process:
+        process.wait_for(r"Try .*\n")
+        printed = run(api("token", "--dpop", *options), environ)
+        assert (printed.returncode, printed.stderr, printed.stdout.count("\n")) == (0, "", 1)
+        assert re.fullmatch(
+            rf'curl -H "Authorization: DPoP [\w.-]+" -H "DPoP: [\w.-]+" \'?http://127.0.0.1:{port}{re.escape(path)}\'?\n',
+            printed.stdout,
+        )
+        assert shell(printed.stdout)[1] == "200"
+        again, status = shell(printed.stdout)
+        assert (status, json.loads(again)["code"]) == ("401", "invalid_dpop_proof")
+
+
+def test_proof_of_the_token_command_is_for_the_method_and_url_that_are_given() -> None:
+    port = str(free_port())
+    with running(api("run"), {"PORT": port}) as process:
+        process.wait_for(r"Try .*\n")
+        url = f"http://127.0.0.1:{port}/api/private"
+        head = run(api("token", "--dpop", "--method", "head", "--url", url), {"PORT": port}).stdout
+        assert shell(head)[1] == "200"
+        other = run(api("token", "--dpop", "--url", f"{url}-scoped"), {"PORT": port}).stdout
+        body, status = shell(other.replace("-scoped", ""))
+        assert (status, json.loads(body)["code"]) == ("401", "invalid_dpop_proof")
+        unscoped = run(api("token", "--dpop", "--scope", ""), {"PORT": port}).stdout
+        assert shell(unscoped)[1] == "403"
+
+
+def test_make_token_prints_a_token_or_a_call() -> None:
+    port = str(free_port())
+    with running(api("run"), {"PORT": port}) as process:
+        process.wait_for(r"Try .*\n")
+        token = run(["make", "-s", "token"], {"PORT": port}).stdout
+        assert get(f"http://127.0.0.1:{port}/api/private-scoped", token.strip()).status_code == 200
+        assert shell(run(["make", "-s", "token", "DPOP=1"], {"PORT": port}).stdout)[1] == "200"
+        assert shell(run(["make", "-s", "token", "DPOP=1", "SCOPE="], {"PORT": port}).stdout)[1] == "403"
+
+
+def test_line_that_run_prints_works_where_bound_tokens_are_required() -> None:
+    environ = {"PORT": str(free_port()), "DPOP": "required"}
+    with running(api("run"), environ) as process:
+        line = process.wait_for(r"Try         (.*)\n")[1]
+        for _ in range(2):
+            assert "Hello from a private endpoint!" in run(["bash", "-c", line], environ).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "code", "sentence"),
+    [
+        (("--url", "/api/private"), {}, 2, "--url and --method are for --dpop."),
+        (("--method", "POST"), {}, 2, "--url and --method are for --dpop."),
+        (("--dpop", "--url", "api/private"), {}, 2, "--url must be a URL like"),
+        (("--dpop",), {"DPOP": "disabled"}, 1, "The API takes no bound tokens"),
+        (("--dpop",), {}, 1, "Is `make run` running"),
+    ],
+    ids=str,
+)
+def test_token_command_says_why_there_is_no_call(
+    options: tuple[str, ...], environ: dict[str, str], code: int, sentence: str
+) -> None:
+    answer = run(api("token", *options), {"PORT": str(free_port()), **environ})
+    assert (answer.returncode, answer.stdout) == (code, "")
+    assert sentence in answer.stderr
+    assert "Traceback" not in answer.stderr
 
 
 def test_scope_that_the_contract_does_not_declare_is_told() -> None:

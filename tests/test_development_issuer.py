@@ -2,7 +2,7 @@
 
 import socket
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -64,7 +64,9 @@ def login(issuer: httpx.Client, user: str, **changed: str) -> httpx.Response:
     return issuer.post("/authorize", data={**REQUEST, **changed, "user": user})
 
 
-def redeem(issuer: httpx.Client, code: str, **changed: str) -> httpx.Response:
+def redeem(
+    issuer: httpx.Client, code: str, headers: Mapping[str, str] | None = None, /, **changed: str
+) -> httpx.Response:
     request = {
         "grant_type": "authorization_code",
         "client_id": "browser",
@@ -73,7 +75,7 @@ def redeem(issuer: httpx.Client, code: str, **changed: str) -> httpx.Response:
         "code_verifier": VERIFIER,
         **changed,
     }
-    return issuer.post("/oauth/token", data=request)
+    return issuer.post("/oauth/token", data=request, headers=headers)
 
 
 def code_of(redirect: httpx.Response) -> str:

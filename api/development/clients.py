@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin
 
 from security.issuer import is_loopback
@@ -82,6 +83,31 @@ BROWSER = Client("browser", "Browser")
 CLIENTS: Mapping[str, Client] = MappingProxyType({client.client_id: client for client in (MACHINE, BROWSER)})
 
 
+class InvalidTarget(OAuth2Error):  # type: ignore[misc]
+    """The API that a token is asked for isn't one that it can be given for (RFC 8707, section 2)."""
+
+    error = "invalid_target"
+
+
+def requested_audience(request: Any) -> str | None:
+    """The API that a request asks for: `audience`, as Auth0 has it, or `resource` (RFC 8707, section 2).
+
+    Raises:
+        InvalidTarget: It asks for several.
+    """
+    values: Mapping[str, list[str]] = request.payload.datalist
+    asked = {value for name in ("audience", "resource") for value in values.get(name, ()) if value}
+    if len(asked) > 1:
+        raise InvalidTarget("A token is for one API: name one audience or resource.")
+    return next(iter(asked), None)
+
+
+def _login(acr_values: str) -> dict[str, Any]:
+    """That the user has just logged in, in the first of the ways that were asked for (RFC 9470, section 6)."""
+    asked = acr_values.split()
+    return {"auth_time": int(time.time()), **({"acr": asked[0]} if asked else {})}
+
+
 @dataclass(frozen=True)
 class AuthorizationCode(AuthorizationCodeMixin):  # type: ignore[misc]
     """What an authorization code stands for."""
@@ -93,6 +119,9 @@ class AuthorizationCode(AuthorizationCodeMixin):  # type: ignore[misc]
     user: User
     code_challenge: str | None
     code_challenge_method: str | None
+    dpop_jkt: str | None
+    login: Mapping[str, Any]
+    """What a token says of how the user has logged in."""
     expires_at: float
 
     @classmethod
@@ -103,10 +132,12 @@ class AuthorizationCode(AuthorizationCodeMixin):  # type: ignore[misc]
             client_id=request.client.client_id,
             redirect_uri=params.get("redirect_uri", ""),
             scope=request.scope,
-            audience=params.get("audience"),
+            audience=requested_audience(request),
             user=request.user,
             code_challenge=params.get("code_challenge"),
             code_challenge_method=params.get("code_challenge_method"),
+            dpop_jkt=params.get("dpop_jkt") or None,
+            login=_login(params.get("acr_values", "")),
             expires_at=time.monotonic() + _CODE_LIFETIME,
         )
 

@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import grants
-from authlib.oauth2.rfc7636 import CodeChallenge
 from flask import Flask, Request, Response, abort, render_template, request
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -28,7 +26,10 @@ from api.development.clients import (
     is_local,
     sample_users,
 )
+from api.development.grants import S256, AuthorizationCodes, ClientCredentials, names_one_audience
+from api.development.remembering import MemoryReplays
 from api.development.signing import LIFETIME, SigningKeys
+from security.dpop import PROOF_ALGORITHMS, DPoP
 from security.issuer import is_loopback
 
 SIGNING_ENDPOINT = "signing_endpoint"
@@ -54,8 +55,14 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
         self.keys = SigningKeys()
         self._scopes = scopes
         self.codes: dict[str, AuthorizationCode] = {}
-        self.register_grant(_ClientCredentials)
-        self.register_grant(_AuthorizationCode, [_S256(required=True)])
+        self.dpop = DPoP(MemoryReplays())
+        self.register_grant(ClientCredentials)
+        self.register_grant(AuthorizationCodes, [S256(required=True), names_one_audience])
+
+    @property
+    def token_endpoint(self) -> str:
+        """Where tokens are asked for."""
+        return f"{self.url}oauth/token"
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -81,6 +88,7 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
         scope: str,
         *,
         user: User | None = None,
+        thumbprint: str | None = None,
         claims: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The token response (RFC 6749, section 5.1), with what of the scope may be granted.
@@ -90,6 +98,7 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
             audience: For which API; without one the token is opaque, as Auth0's is.
             scope: What is asked for. Nothing asked, nothing granted.
             user: On whose behalf.
+            thumbprint: Of the key which the token is bound to (RFC 9449, section 6.1).
             claims: Claims in addition to Auth0's, or in place of them.
         """
         allowed = OIDC_SCOPES.union(user.scopes) if user else frozenset(self.scopes)
@@ -101,48 +110,13 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
             "azp": client.client_id,
             **({"scope": granted} if granted else {}),
             **({} if user else {"gty": "client-credentials"}),
+            **({"cnf": {"jkt": thumbprint}} if thumbprint else {}),
             **(claims or {}),
         }
         access_token = self.keys.sign(token) if audience else secrets.token_urlsafe(24)
-        response = {"access_token": access_token, "token_type": "Bearer", "expires_in": LIFETIME}
+        token_type = "DPoP" if thumbprint else "Bearer"
+        response = {"access_token": access_token, "token_type": token_type, "expires_in": LIFETIME}
         return {**response, "scope": granted} if granted else response
-
-
-class _ClientCredentials(grants.ClientCredentialsGrant):  # type: ignore[misc]
-    TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_post", "client_secret_basic")
-
-    def generate_token(self, scope: str | None = None, **_: Any) -> dict[str, Any]:
-        issued: dict[str, Any] = self.server.issue(self.client, self.request.payload.data.get("audience"), scope or "")
-        return issued
-
-
-class _S256(CodeChallenge):  # type: ignore[misc]
-    SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
-
-
-class _AuthorizationCode(grants.AuthorizationCodeGrant):  # type: ignore[misc]
-    TOKEN_ENDPOINT_AUTH_METHODS = ("none",)
-
-    def save_authorization_code(self, code: str, request: Any) -> None:
-        codes = self.server.codes
-        for old in [old for old, issued in codes.items() if issued.has_expired()]:
-            del codes[old]
-        codes[code] = AuthorizationCode.from_request(request)
-
-    def query_authorization_code(self, code: str, client: Client) -> AuthorizationCode | None:
-        found: AuthorizationCode | None = self.server.codes.pop(code, None)  # good for one try
-        return found if found and found.usable_by(client) else None
-
-    def delete_authorization_code(self, authorization_code: AuthorizationCode) -> None:
-        """It has been deleted when it was found."""
-
-    def authenticate_user(self, authorization_code: AuthorizationCode) -> User:
-        return authorization_code.user
-
-    def generate_token(self, user: User, scope: str | None = None, **_: Any) -> dict[str, Any]:
-        audience = self.request.authorization_code.audience
-        issued: dict[str, Any] = self.server.issue(self.client, audience, scope or "", user=user)
-        return issued
 
 
 class _Auth0Request(Request):
@@ -167,13 +141,14 @@ class _Endpoints:
         return {
             "issuer": url,
             "authorization_endpoint": f"{url}authorize",
-            "token_endpoint": f"{url}oauth/token",
+            "token_endpoint": self._issuer.token_endpoint,
             "jwks_uri": f"{url}.well-known/jwks.json",
             "scopes_supported": [*sorted(OIDC_SCOPES), *scopes],
             "response_types_supported": ["code"],
             "grant_types_supported": ["authorization_code", "client_credentials"],
             "token_endpoint_auth_methods_supported": ["none", "client_secret_post", "client_secret_basic"],
             "code_challenge_methods_supported": ["S256"],
+            "dpop_signing_alg_values_supported": sorted(PROOF_ALGORITHMS),
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
             SIGNING_ENDPOINT: f"{url}sign",
@@ -250,7 +225,7 @@ def _allow_browsers(response: Response) -> Response:
     origin = request.headers.get("Origin", "")
     if is_local(origin):
         response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, X-Requested-With"
+        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, DPoP, X-Requested-With"
         response.vary.add("Origin")
     return response
 

@@ -5,10 +5,12 @@ import dataclasses
 import json
 import logging
 import socket
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import uvicorn
@@ -19,9 +21,10 @@ from watchfiles import PythonFilter, run_process
 
 from api.app import build, create_app
 from api.background import UVICORN
-from api.contract import Contract, ContractError, base_path, declared_scopes, operations
+from api.contract import Contract, ContractError, base_path, declared_scopes
 from api.development.clients import MACHINE
 from api.development.issuer import DevelopmentIssuer, serve_in_background
+from api.development.trying import Try, curl, operation_to_try
 from api.listening import listen
 from api.loading import load_contract
 from api.settings import Settings, SettingsError, development_issuer_url
@@ -76,27 +79,16 @@ def _announce(url: str, contract: Contract, settings: Settings, issuer: Developm
         click.echo(f"Issuer      {', '.join(settings.issuers)}")
         return
     click.echo(f"Issuer      {issuer.url}  (development only: it gives tokens to anybody)")
-    if curl := _curl(url, contract, issuer, settings.audience):
-        click.echo(f"Try         {curl}")
+    if found := operation_to_try(contract):
+        click.echo(f"Try         {_call(url, found, settings, issuer)}")
 
 
-def _curl(url: str, contract: Contract, issuer: DevelopmentIssuer, audience: str) -> str | None:
-    """A command that calls an operation as it stands, a protected one if there is one without input."""
-    without_input = [
-        (bool(security), path)
-        for method, path, operation, security in operations(contract)
-        if method == "GET" and "{" not in path and not any(map(_is_required, operation.get("parameters", [])))
-    ]
-    if not without_input:
-        return None
-    protected, path = max(without_input)
-    token = issuer.issue(MACHINE, audience, " ".join(issuer.scopes))["access_token"]
-    header = f'-H "Authorization: Bearer {token}" ' if protected else ""
-    return f"curl {header}{url}{path}"
-
-
-def _is_required(parameter: Mapping[str, Any]) -> bool:
-    return "$ref" in parameter or bool(parameter.get("required"))
+def _call(url: str, operation: Try, settings: Settings, issuer: DevelopmentIssuer) -> str:
+    """A command that calls an operation as it stands."""
+    if operation.protected and settings.dpop == "required":  # each call needs a proof of its own
+        return f"{sys.executable} -m api token --dpop --url {urlsplit(url).path}{operation.path} | sh"
+    token = issuer.issue(MACHINE, settings.audience, " ".join(issuer.scopes))["access_token"]
+    return curl(url + operation.path, {"Authorization": f"Bearer {token}"} if operation.protected else {})
 
 
 def _sources(specification: Path) -> list[Path]:
