@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import security
 from api.contract import scheme_kind
 from api.requirements import NothingPresented, Requirements
+from api.threads import USED
 from security import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator
 from security.credentials import Credentials, presented
 from security.errors import MissingCredentials, Protection, SecurityError
@@ -110,6 +111,7 @@ class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
             proofs=tuple(_fields(scope, b"dpop")),
             method=scope["method"],
             url=f"{self._url}{path.decode('latin-1')}",
+            used=scope.get(USED, set()),
         )
 
     def _with_nonce(self, send: Send) -> Send:

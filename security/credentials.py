@@ -15,13 +15,17 @@ CREDENTIALS = "security.credentials"
 
 
 class Credentials(NamedTuple):
-    """An access token as a request presents it; with `DPoP`, the proofs beside it and what they must be made for."""
+    """An access token as a request presents it; with `DPoP`, the proofs beside it and what they must be made for.
+
+    `used` holds the proofs that this request has used: it may be verified against several requirements.
+    """
 
     scheme: str
     token: str
     proofs: tuple[str, ...] = ()
     method: str = ""
     url: str = ""
+    used: set[bytes] | None = None
 
 
 def presented(
