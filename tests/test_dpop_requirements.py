@@ -125,30 +125,30 @@ def served(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param))
 
 
-# path, other header fields, the status, and that of the same request once more
+# path, other header fields, the status, and that of the same request sent again
 CALLS = [
-    ("/other-scope-first", {}, 200, 401),
-    ("/other-scheme", {}, 200, 401),
-    ("/key-too", {"X-Key": "good"}, 200, 401),
-    ("/key-too", {"X-Key": "bad"}, 401, 401),
-    ("/key-too", {}, 401, 401),
-    ("/or-key", {}, 200, 401),
-    ("/or-key", {"X-Key": "good"}, 200, 200),
-    ("/own", {}, 401, 401),
-    ("/own-first", {}, 200, 401),
-    ("/optional", {}, 200, 401),
-    ("/later", {}, 200, 401),
+    ("/other-scope-first", {}, [200, 401]),
+    ("/other-scheme", {}, [200, 401]),
+    ("/key-too", {"X-Key": "good"}, [200, 401]),
+    ("/key-too", {"X-Key": "bad"}, [401, 401]),
+    ("/key-too", {}, [401, 401]),
+    ("/or-key", {}, [200, 401]),
+    ("/or-key", {"X-Key": "good"}, [200, 200]),
+    ("/own", {}, [401, 401]),
+    ("/own-first", {}, [200, 401]),
+    ("/optional", {}, [200, 401]),
+    ("/later", {}, [200, 401]),
 ]
 
 
-@pytest.mark.parametrize(("path", "others", "first", "second"), CALLS)
+@pytest.mark.parametrize(("path", "others", "statuses"), CALLS)
 def test_request_uses_its_proof_once(
-    served: str, tenant: Tenant, path: str, others: dict[str, str], first: int, second: int
+    served: str, tenant: Tenant, path: str, others: dict[str, str], statuses: list[int]
 ) -> None:
     prover = Prover()
     headers = prover.headers(served + path, tenant.token(cnf=prover.cnf, scope="b")) | others
     with httpx.Client(trust_env=False) as client:
-        assert [client.get(served + path, headers=headers).status_code for _ in range(2)] == [first, second]
+        assert [client.get(served + path, headers=headers).status_code for _ in range(2)] == statuses
 
 
 def test_proof_that_was_used_elsewhere_is_no_better_for_an_alternative(served: str, tenant: Tenant) -> None:
