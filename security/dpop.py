@@ -105,7 +105,8 @@ class DPoP:
         iat = claims.get("iat")
         if not all(isinstance(value, str) for value in (jti, method, uri, ath)) or not 0 < len(str(jti)) <= _MOST:
             raise InvalidProof(Flaw.CLAIMS)
-        if not isinstance(iat, int | float) or isinstance(iat, bool):
+        # The bound refuses infinity (1e999) and what a float can't hold.
+        if not isinstance(iat, int | float) or isinstance(iat, bool) or not abs(iat) < 2**53:
             raise InvalidProof(Flaw.CLAIMS)
         if method != credentials.method:
             raise InvalidProof(Flaw.METHOD)
