@@ -147,7 +147,8 @@ def _spoken(scheme: Mapping[str, Any], protection: Protection) -> Iterator[str]:
 
 
 def _fields(scope: Scope, wanted: bytes) -> list[str]:
-    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
+    # RFC 9110, section 5.5: white space around a value is none of it. Not every server takes it away.
+    return [value.decode("latin-1").strip(" \t") for name, value in scope["headers"] if name == wanted]
 
 
 class _AuthorizedAPI(SecurityAPI):  # type: ignore[misc]
