@@ -38,7 +38,7 @@ def presented(
     Args:
         authorization: The values of all `Authorization` header fields of the request.
         query_string: The query component, undecoded: a second token there makes the request invalid.
-        schemes: Which of `Bearer` and `DPoP` are spoken.
+        schemes: Which of `Bearer` and `DPoP` are spoken, at least one; the first is asked for if it isn't clear.
 
     Returns:
         The scheme and the token; `None` without credentials, or with those of another scheme.
@@ -47,7 +47,7 @@ def presented(
         InvalidRequest: Several header fields, no token or several words after the scheme, a token in the query too.
     """
     if len(authorization) > 1:
-        raise InvalidRequest
+        raise InvalidRequest(next(iter(schemes)))
     credentials = authorization[0].strip(" ") if authorization else ""
     # RFC 9110, sections 5.6.2 and 11.4: the scheme ends where its characters do. For what is in the token there are
     # errors of its own.
