@@ -194,10 +194,10 @@ def twice(name: str, outcome: str, first: dict[str, Any], second: dict[str, Any]
 def presented(
     name: str, outcome: str, *fields: tuple[bytes, bytes], query: bytes = b"", scheme: str = "DPoP"
 ) -> Case:
-    """Header fields as given; in them stand <token>, <proof>, <unbound> (token), <foreign> (proof), <next> (proof)."""
+    """Header fields as given; in them <token>, <proof> and the like stand for what is named so below."""
 
     def make(client: Client) -> list[Request]:
-        token, unbound = client.token(), client.tenant.token()
+        token, unbound, id_token = client.token(), client.tenant.token(), client.token(nonce="n", scope=ABSENT)
         texts = {
             b"<token>": token,
             b"<unbound>": unbound,
@@ -205,7 +205,8 @@ def presented(
             b"<next>": client.proof(token),
             b"<foreign>": Client(client.tenant, client.url, OTHER).proof(token),
             b"<for unbound>": client.proof(unbound),
-            b"<id token>": client.token(nonce="n", scope=ABSENT),
+            b"<id token>": id_token,
+            b"<for id token>": client.proof(id_token),
             b"<rsa proof>": RSA.proof(f"{client.url}/api/private", token),
         }
         filled = tuple((field, _filled(value, texts)) for field, value in fields)
@@ -292,7 +293,7 @@ ATH = [
 ]
 
 METHODS = [
-    *(method(f"{htm!r} for GET", Flaw.METHOD, htm) for htm in ("POST", "HEAD", "get", "Get", "", " GET", "GET ", "GET,POST", "*", "GET\0", "OPTIONS", "G" * 4000)),
+    *(method(f"{htm[:20]!r} for GET", Flaw.METHOD, htm) for htm in ("POST", "HEAD", "get", "Get", "", " GET", "GET ", "GET,POST", "*", "GET\0", "OPTIONS", "G" * 4000)),
     method("a list with GET", Flaw.CLAIMS, ["GET"]),
     method("HEAD for HEAD", "ok", "HEAD", b"HEAD"),
     method("GET for HEAD", Flaw.METHOD, "GET", b"HEAD"),
@@ -326,7 +327,7 @@ URIS = [
     uri("no port", Flaw.URI, lambda _: "http://127.0.0.1/api/private"),
     uri("empty port", Flaw.URI, lambda _: "http://127.0.0.1:/api/private"),
     uri("port of 5000 digits", Flaw.URI, lambda _: f"http://127.0.0.1:{'9' * 5000}/api/private"),
-    *(uri(f"scheme {scheme}", Flaw.URI, partial(_with_scheme, scheme)) for scheme in ("https", "ws", "ftp", "file", "")),
+    *(uri(f"scheme {scheme!r}", Flaw.URI, partial(_with_scheme, scheme)) for scheme in ("https", "ws", "ftp", "file", "")),
     uri("no scheme", Flaw.URI, lambda url: url.removeprefix("http:")),
     uri("path only", Flaw.URI, lambda _: "/api/private"),
     uri("no path", Flaw.URI, lambda url: url.removesuffix("/api/private")),
@@ -375,10 +376,10 @@ URIS = [
 
 HEADERS = [
     *(header(f"no {name}", flaw, **{name: ABSENT}) for name, flaw in (("typ", Flaw.TYPE), ("alg", Flaw.ALGORITHM), ("jwk", Flaw.KEY))),
-    *(header(f"typ {typ!r}", Flaw.TYPE, typ=typ) for typ in ("", "JWT", "at+jwt", "dpop", "jwt", "dpop+jwt ", " dpop+jwt", "dpop+jwt;x", "dpop+jwt\0", "DPoP", "id+jwt", "dpop-proof+jwt", "t" * 4000)),
+    *(header(f"typ {typ[:20]!r}", Flaw.TYPE, typ=typ) for typ in ("", "JWT", "at+jwt", "dpop", "jwt", "dpop+jwt ", " dpop+jwt", "dpop+jwt;x", "dpop+jwt\0", "DPoP", "id+jwt", "dpop-proof+jwt", "t" * 4000)),
     *(header(f"typ {typ!r}, which section 4.2 spells otherwise", Flaw.TYPE, typ=typ) for typ in ("DPoP+JWT", "application/dpop+jwt")),
     *(header(f"typ is {kind}", Flaw.TYPE, typ=value) for kind, value in NOT_TEXT.items()),
-    *(header(f"alg {alg!r}", Flaw.ALGORITHM, alg=alg) for alg in ("none", "None", "NONE", "nOnE", "", "es256", "Es256", "ES256 ", "ES256K", "HS256", "HS512", "RS1", "RSA-OAEP", "dir", "Ed25519", "A" * 4000)),
+    *(header(f"alg {alg[:20]!r}", Flaw.ALGORITHM, alg=alg) for alg in ("none", "None", "NONE", "nOnE", "", "es256", "Es256", "ES256 ", "ES256K", "HS256", "HS512", "RS1", "RSA-OAEP", "dir", "Ed25519", "A" * 4000)),
     *(header(f"alg is {kind}", Flaw.ALGORITHM, alg=value) for kind, value in NOT_TEXT.items()),
     header("alg a list with ES256", Flaw.ALGORITHM, alg=["ES256"]),
     *(header(f"alg {alg}, with a key for ES256", Flaw.KEY, alg=alg) for alg in ("ES384", "ES512", "RS256", "PS256", "EdDSA")),
@@ -591,7 +592,7 @@ TRANSPORT = [
     presented("the proof as the token", Refusal.ALGORITHM, A(b"DPoP <proof>"), D(b"<proof>")),
     presented("an RSA proof as the token", Refusal.TYPE, A(b"DPoP <rsa proof>"), D(b"<proof>")),
     presented("the proof for the token, as Bearer", Refusal.ALGORITHM, A(b"Bearer <proof>"), scheme="Bearer"),
-    presented("an ID token with its proof", Refusal.TYPE, A(b"DPoP <id token>"), D(b"<proof>")),
+    presented("an ID token with its proof", Refusal.TYPE, A(b"DPoP <id token>"), D(b"<for id token>")),
     presented("an opaque token", Refusal.OPAQUE, A(b"DPoP abc"), D(b"<proof>")),
     presented("an unbound token", Refusal.NOT_BOUND, A(b"DPoP <unbound>"), D(b"<for unbound>")),
     presented("an unbound token without a proof", Refusal.NOT_BOUND, A(b"DPoP <unbound>")),
