@@ -4,8 +4,11 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api.app import create_app
 from api.background import in_background
@@ -19,6 +22,7 @@ from tests.proof_attacks import CASES, Case, Client
 from tests.proofs import Prover
 from tests.serving import RawResponse, raw_request
 from tests.tenant import AUDIENCE, Tenant
+from tests.test_any_bytes import JSON, THOROUGH
 from tests.test_commands import free_port
 
 ALGS = 'algs="ES256 ES384 ES512 EdDSA PS256 PS384 PS512 RS256 RS384 RS512"'
@@ -88,6 +92,26 @@ def test_every_flaw_is_attacked_and_every_case_has_a_name_of_its_own() -> None:
     assert outcomes >= {Refusal.NOT_BOUND, Refusal.OTHER_BINDING, Refusal.OTHER_KEY, Refusal.SENDER_CONSTRAINED}
     assert {code_of(outcome) for outcome in outcomes} == {"ok", *STATUS}
     assert len({case.name for case in CASES}) == len(CASES) > 300
+
+
+def some(*names: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Some of the members, of any value that can be sent."""
+    return st.dictionaries(st.sampled_from(names), JSON, max_size=2)
+
+
+@THOROUGH
+@given(
+    some("typ", "alg", "jwk", "crit", "b64", "kid", "x"),
+    some("kty", "crv", "x", "y", "n", "e", "d", "k", "use", "key_ops", "alg", "kid", "x5c", "x5t", "ext"),
+    some("jti", "htm", "htu", "iat", "ath", "nonce", "exp", "x"),
+)
+def test_any_members_of_a_proof_are_accepted_or_refused(
+    client: Client, header: dict[str, Any], jwk: dict[str, Any], claims: dict[str, Any]
+) -> None:
+    token = client.token()
+    proof = client.proof(token, header={"jwk": {**client.prover.jwk, **jwk}, **header}, **claims)
+    fields = [(b"Authorization", b"DPoP " + token.encode()), (b"DPoP", proof.encode())]
+    assert raw_request(client.url, b"/api/private", fields).status in (200, 401)
 
 
 NOW = 1_800_000_000.0
