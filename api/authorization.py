@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import security
 from api.contract import scheme_kind
 from api.requirements import NothingPresented, Requirements
+from api.threads import USED
 from security import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator
 from security.credentials import Credentials, presented
 from security.errors import MissingCredentials, Protection, SecurityError
@@ -112,6 +113,7 @@ class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
             proofs=tuple(_fields(scope, b"dpop")),
             method=scope["method"],
             url=f"{self._url}{path.decode('latin-1')}",
+            used=scope.get(USED, set()),
         )
 
     def _with_nonce(self, send: Send) -> Send:
@@ -147,7 +149,8 @@ def _spoken(scheme: Mapping[str, Any], protection: Protection) -> Iterator[str]:
 
 
 def _fields(scope: Scope, wanted: bytes) -> list[str]:
-    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
+    # RFC 9110, section 5.5: white space around a value is none of it. Not every server takes it away.
+    return [value.decode("latin-1").strip(" \t") for name, value in scope["headers"] if name == wanted]
 
 
 class _AuthorizedAPI(SecurityAPI):  # type: ignore[misc]

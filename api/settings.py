@@ -14,6 +14,7 @@ from api.networks import Networks
 from security.errors import QUOTABLE
 from security.issuer import is_loopback, issuer_url
 from security.keys import ALGORITHMS
+from security.uris import normalized
 
 _INSTALLED = Path(__file__).resolve().with_name("openapi.yaml")  # in a wheel, which has it in the package
 SPECIFICATION = _INSTALLED if _INSTALLED.exists() else _INSTALLED.parent.parent / _INSTALLED.name
@@ -219,7 +220,8 @@ def _algorithms(environ: Mapping[str, str], default: tuple[str, ...]) -> tuple[s
 
 def _public_url(environ: Mapping[str, str]) -> str | None:
     url = environ.get("PUBLIC_URL") or None
-    if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
+    # A query or a fragment would take the paths in, so that a proof for one operation was one for all.
+    if url and (normalized(url) is None or "?" in url or "#" in url):
         raise SettingsError(f"PUBLIC_URL is {url!r}. Set it to a URL like https://api.example.com.")
     return url.rstrip("/") if url else None
 

@@ -20,9 +20,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 THREAD = "api.thread"
 """In the scope of a request that runs in a thread: the event loop."""
 
+USED = "api.used"
+"""In the same scope, and when the request begins anew: the proofs that it has used, which are used once."""
+
 
 class NeedsEventLoop(BaseException):
-    """Raised where a request turns out to need an event loop, before anything has come of it: it begins anew there."""
+    """Raised where a request turns out to need an event loop, before anything else than a used proof has come of it.
+
+    It begins anew there.
+    """
 
 
 class InThreads:
@@ -41,10 +47,11 @@ class InThreads:
             self._loop = asyncio.get_running_loop()
         elif _get_running_loop() is None:
             if not _has_body(scope):
+                used: set[bytes] = set()
                 try:
-                    await self._app({**scope, THREAD: self._loop}, _nothing, send)
+                    await self._app({**scope, THREAD: self._loop, USED: used}, _nothing, send)
                 except NeedsEventLoop:
-                    pass
+                    scope = {**scope, USED: used}
                 else:
                     return
             await _move_to_event_loop()

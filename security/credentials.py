@@ -15,13 +15,17 @@ CREDENTIALS = "security.credentials"
 
 
 class Credentials(NamedTuple):
-    """An access token as a request presents it; with `DPoP`, the proofs beside it and what they must be made for."""
+    """An access token as a request presents it; with `DPoP`, the proofs beside it and what they must be made for.
+
+    `used` holds the proofs that this request has used: it may be verified against several requirements.
+    """
 
     scheme: str
     token: str
     proofs: tuple[str, ...] = ()
     method: str = ""
     url: str = ""
+    used: set[bytes] | None = None
 
 
 def presented(
@@ -34,7 +38,7 @@ def presented(
     Args:
         authorization: The values of all `Authorization` header fields of the request.
         query_string: The query component, undecoded: a second token there makes the request invalid.
-        schemes: Which of `Bearer` and `DPoP` are spoken.
+        schemes: Which of `Bearer` and `DPoP` are spoken, at least one; the first is asked for if it isn't clear.
 
     Returns:
         The scheme and the token; `None` without credentials, or with those of another scheme.
@@ -43,7 +47,7 @@ def presented(
         InvalidRequest: Several header fields, no token or several words after the scheme, a token in the query too.
     """
     if len(authorization) > 1:
-        raise InvalidRequest
+        raise InvalidRequest(next(iter(schemes)))
     credentials = authorization[0].strip(" ") if authorization else ""
     # RFC 9110, sections 5.6.2 and 11.4: the scheme ends where its characters do. For what is in the token there are
     # errors of its own.

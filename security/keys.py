@@ -79,6 +79,8 @@ def public_key(jwk: Any) -> PublicKey:
         key = JWKRegistry.import_key(jwk)
         if not isinstance(key, RSAKey | ECKey | OKPKey):
             raise ValueError("it is symmetric")
+        if not isinstance(key.get("key_ops", []), list):  # joserfc would look for the operation within a text
+            raise ValueError("its key_ops is no list")
         if key.is_private:
             raise ValueError("it is a private key, published")
         if isinstance(key, RSAKey) and key.public_key.key_size < _MIN_RSA_BITS:

@@ -1,12 +1,21 @@
 """Comparing the URI that a proof was made for with the one that was asked for (RFC 9449, section 4.3)."""
 
 import re
-from urllib.parse import urlsplit
+
+_URI = re.compile(
+    r"(https?)://"
+    r"(\[[0-9a-f:.]+\]|(?:[a-z0-9._~!$&'()*+,;=-]|%[0-9a-f]{2})+)"
+    r"(?::([0-9]{0,9}))?"
+    r"((?:/(?:[a-z0-9._~!$&'()*+,;=:@-]|%[0-9a-f]{2})*)*)"
+    r"(?:[?#].*)?",
+    re.ASCII | re.DOTALL | re.IGNORECASE,
+)
+"""Scheme, host, port and path (RFC 3986, section 3), with neither a user nor a zone."""
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
-_ALLOWED = re.compile(r"(?:%[0-9A-Fa-f]{2}|[!$&'()*+,;=:@/A-Za-z0-9._~-])*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_LAST_PORT = 65_535
 
 
 def normalized(uri: str) -> str | None:
@@ -18,20 +27,15 @@ def normalized(uri: str) -> str | None:
     Returns:
         The URI; `None` for what is no such URI, or names a user.
     """
-    uri = re.split("[?#]", uri, maxsplit=1)[0]
-    if not uri.isascii() or not uri.isprintable():
+    parts = _URI.fullmatch(uri)
+    if parts is None:
         return None
-    try:
-        parts = urlsplit(uri)
-        port = parts.port
-    except ValueError:
+    scheme, host, path = parts[1].lower(), _ESCAPED.sub(_plain, parts[2]).lower(), _ESCAPED.sub(_plain, parts[4])
+    port = int(parts[3] or _DEFAULT_PORTS[scheme])
+    if port > _LAST_PORT:
         return None
-    scheme, host = parts.scheme.lower(), parts.hostname
-    if scheme not in _DEFAULT_PORTS or not host or "@" in parts.netloc or not _ALLOWED.fullmatch(parts.path):
-        return None
-    host = f"[{host}]" if ":" in host else _ESCAPED.sub(_plain, host).lower()
-    where = "" if port in (None, _DEFAULT_PORTS[scheme]) else f":{port}"
-    return f"{scheme}://{host}{where}{_without_dots(_ESCAPED.sub(_plain, parts.path))}"
+    where = "" if port == _DEFAULT_PORTS[scheme] else f":{port}"
+    return f"{scheme}://{host}{where}{_without_dots(path)}"
 
 
 def _plain(escaped: re.Match[str]) -> str:

@@ -146,24 +146,26 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         if proof is None:
             return access_token
         if before_blocking is None:
-            return self._use_later(access_token, proof)
+            return self._use_later(access_token, proof, credentials)
         before_blocking()
-        return self._use(access_token, proof)
+        return self._use(access_token, proof, credentials)
 
     async def _validate_later(self, credentials: Credentials, pending: KeyPending) -> AccessToken:
         while True:
             await asyncio.wrap_future(pending.fetch)
             try:
-                return await self._use_later(*self._check(credentials, pending))
+                return await self._use_later(*self._check(credentials, pending), credentials)
             except KeyPending as raised:
                 pending = raised
 
-    async def _use_later(self, access_token: AccessToken, proof: Proof | None) -> AccessToken:
-        return await asyncio.to_thread(self._use, access_token, proof) if proof else access_token
+    async def _use_later(self, access_token: AccessToken, proof: Proof | None, credentials: Credentials) -> AccessToken:
+        return await asyncio.to_thread(self._use, access_token, proof, credentials) if proof else access_token
 
-    def _use(self, access_token: AccessToken, proof: Proof | None) -> AccessToken:
-        if proof and self.dpop:
+    def _use(self, access_token: AccessToken, proof: Proof | None, credentials: Credentials) -> AccessToken:
+        used = set() if credentials.used is None else credentials.used
+        if proof and self.dpop and proof.id not in used:
             self.dpop.use(proof)
+            used.add(proof.id)
         return access_token
 
     def unready(self) -> list[str]:
@@ -211,9 +213,8 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         """
         access_token = self._check_token(credentials.token, pending)
         if credentials.scheme == "Bearer":
-            if (
-                "cnf" in access_token
-            ):  # RFC 8705, section 3; RFC 9449, section 7.2: it is worth nothing without its proof
+            # RFC 8705, section 3; RFC 9449, section 7.2: it is worth nothing without its proof.
+            if "cnf" in access_token:
                 raise InvalidToken(Refusal.SENDER_CONSTRAINED)
             if self.dpop and self.dpop.required:
                 raise InvalidToken(Refusal.NOT_BOUND)

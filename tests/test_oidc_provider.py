@@ -7,16 +7,19 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from joserfc.jwk import ECKey, Key, OKPKey
 
 from api.app import create_app
 from api.background import in_background
 from api.settings import Settings
 from security.jwt import SignedJWT
 from tests.nodepeers import node
-from tests.tenant import AUDIENCE
+from tests.proofs import Prover
+from tests.tenant import ABSENT, AUDIENCE
 
 REDIRECT = "http://127.0.0.1:3010/ui/oauth2-redirect.html"
 VERIFIER = "v" * 43
+PUBLIC_URL = "https://api.example.com"
 
 
 @pytest.fixture(scope="module", params=["auth0", "rfc9068"])
@@ -32,7 +35,7 @@ def issuer(profile: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def api(issuer: str) -> Iterator[httpx.Client]:
-    settings = Settings(issuers=(issuer,), audience=AUDIENCE, development=True)
+    settings = Settings(issuers=(issuer,), audience=AUDIENCE, development=True, public_url=PUBLIC_URL)
     with in_background(create_app(settings)) as url, httpx.Client(base_url=url, trust_env=False) as client:
         yield client
 
@@ -47,6 +50,26 @@ def machine_token(issuer: str, client_id: str = "machine", **params: str) -> str
     request = {"grant_type": "client_credentials", **credentials, **params}
     answer = httpx.post(f"{issuer}oauth/token", data=request, trust_env=False)
     return str(answer.raise_for_status().json()["access_token"])
+
+
+def bound_token(issuer: str, prover: Prover, client_id: str = "machine") -> str:
+    """Client credentials with a proof, which the token is bound to the key of."""
+    url = f"{issuer}oauth/token"
+    request = {
+        "grant_type": "client_credentials",
+        "client_id": client_id,
+        "client_secret": "machine-secret",
+        "audience": AUDIENCE,
+    }
+    proof = prover.proof(url, "", method="POST", ath=ABSENT)
+    answer = httpx.post(url, data=request, headers={"DPoP": proof}, trust_env=False).raise_for_status().json()
+    assert answer["token_type"] == "DPoP"
+    return str(answer["access_token"])
+
+
+def refusal(api: httpx.Client, headers: dict[str, str]) -> tuple[int, str]:
+    response = api.get("/api/private", headers=headers)
+    return response.status_code, str(response.json().get("code"))
 
 
 def user_token(issuer: str, user: str) -> str:
@@ -97,3 +120,46 @@ def test_opaque_token_is_refused(api: httpx.Client, issuer: str) -> None:
 
 def test_token_for_another_audience_is_refused(api: httpx.Client, issuer: str) -> None:
     assert statuses(api, machine_token(issuer, audience="https://other.example.com")) == [200, 401, 401]
+
+
+KEYS = [ECKey.generate_key("P-256"), OKPKey.generate_key("Ed25519")]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.key_type)
+def test_bound_token_opens_what_its_scopes_do_with_proofs(api: httpx.Client, issuer: str, key: Key) -> None:
+    prover = Prover(key)
+    for client_id, scoped in (("machine", 200), ("machine-unscoped", 403)):
+        token = bound_token(issuer, prover, client_id)
+        assert SignedJWT.parse(token).claims["cnf"] == prover.cnf
+        found = {
+            path: api.get(path, headers=prover.headers(PUBLIC_URL + path, token)).status_code
+            for path in ("/api/public", "/api/private", "/api/private-scoped")
+        }
+        assert found == {"/api/public": 200, "/api/private": 200, "/api/private-scoped": scoped}
+
+
+def test_bound_token_is_refused_as_bearer(api: httpx.Client, issuer: str) -> None:
+    prover = Prover()
+    token = bound_token(issuer, prover)
+    assert refusal(api, {"Authorization": f"Bearer {token}"}) == (401, "invalid_token")
+    headers = prover.headers(f"{PUBLIC_URL}/api/private", token) | {"Authorization": f"Bearer {token}"}
+    assert refusal(api, headers) == (401, "invalid_token")
+
+
+def test_bound_token_is_refused_with_no_proof_of_its_key(api: httpx.Client, issuer: str) -> None:
+    prover = Prover()
+    token = bound_token(issuer, prover)
+    assert refusal(api, Prover().headers(f"{PUBLIC_URL}/api/private", token)) == (401, "invalid_token")
+    assert refusal(api, {"Authorization": f"DPoP {token}"}) == (401, "invalid_dpop_proof")
+
+
+def test_proof_for_the_token_endpoint_opens_nothing(api: httpx.Client, issuer: str) -> None:
+    prover = Prover()
+    token = bound_token(issuer, prover)
+    proof = prover.proof(f"{issuer}oauth/token", "", method="POST", ath=ABSENT)
+    assert refusal(api, {"Authorization": f"DPoP {token}", "DPoP": proof}) == (401, "invalid_dpop_proof")
+
+
+def test_token_that_was_got_without_a_proof_is_bound_to_nothing(api: httpx.Client, issuer: str) -> None:
+    token = machine_token(issuer, audience=AUDIENCE)
+    assert refusal(api, Prover().headers(f"{PUBLIC_URL}/api/private", token)) == (401, "invalid_token")
