@@ -1,6 +1,7 @@
 """One issuer and one served API for all tests that don't need their own."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from api.app import create_app
 from api.background import in_background
 from api.settings import Settings
+from tests.redis_server import RedisServer, redis_server
 from tests.tenant import AUDIENCE, Tenant
 
 
@@ -35,3 +37,14 @@ def api(url: str) -> Iterator[httpx.Client]:
     """A client of the served API."""
     with httpx.Client(base_url=url, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture
+def stopped_redis(tmp_path: Path) -> RedisServer:
+    return redis_server(tmp_path)
+
+
+@pytest.fixture
+def redis(stopped_redis: RedisServer) -> Iterator[RedisServer]:
+    with stopped_redis.running():
+        yield stopped_redis
