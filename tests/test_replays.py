@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -312,3 +313,22 @@ def test_read_only_file_accepts_nothing_until_it_is_writable(file: Path) -> None
         path.chmod(0o644)
     memory = SQLiteReplays(file)
     assert (memory.use(b"1", ends), memory.use(b"2", ends)) == (False, True)
+
+
+def test_process_that_is_killed_has_forgotten_nothing_that_it_has_accepted(file: Path) -> None:
+    memory, ends = SQLiteReplays(file), until()
+    fork = multiprocessing.get_context("fork")
+    for turn in range(3):
+        accepted = fork.Value("i", 0)
+
+        def hammer(first: int, accepted: Any) -> None:
+            own = SQLiteReplays(file)
+            while own.use(b"%d %d" % (first, accepted.value), ends):
+                accepted.value += 1
+
+        process = fork.Process(target=hammer, args=(turn, accepted))
+        process.start()
+        wait_until(lambda accepted=accepted: accepted.value > 100)
+        process.kill()
+        process.join(10)
+        assert not any(memory.use(b"%d %d" % (turn, number), ends) for number in range(accepted.value))
