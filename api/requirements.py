@@ -17,10 +17,9 @@ from starlette.types import Scope
 
 import security
 from api.records import note
-from api.threads import ACCEPTED, THREAD, NeedsEventLoop
+from api.threads import THREAD, NeedsEventLoop
 from security import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
 from security.claims import granted_scopes
-from security.credentials import Credentials
 from security.errors import InvalidToken, Refusal, SecurityError
 
 Verify = Callable[[ConnexionRequest], Any]
@@ -76,25 +75,7 @@ def _token_info_at_once(_: str, request: ConnexionRequest) -> AccessToken | Awai
     """What `security.token_info` does, without a coroutine when there is nothing to wait for."""
     scope = request.scope
     validator: Auth0JWTBearerTokenValidator = scope[VALIDATOR]
-    credentials: Credentials = scope[CREDENTIALS]
-    if not credentials.proofs:
-        return validator.validate_soon(credentials)
-    # A proof is used once, and several requirements of a request may want it.
-    accepted: dict[Credentials, AccessToken] = scope.setdefault(ACCEPTED, {})
-    if credentials in accepted:
-        return accepted[credentials]
-    validated = validator.validate_soon(credentials, may_block=THREAD in scope)
-    if not isinstance(validated, AccessToken):
-        return _accept_later(credentials, validated, accepted)
-    accepted[credentials] = validated
-    return validated
-
-
-async def _accept_later(
-    credentials: Credentials, validated: Awaitable[AccessToken], accepted: dict[Credentials, AccessToken]
-) -> AccessToken:
-    accepted[credentials] = await validated
-    return accepted[credentials]
+    return validator.validate_soon(scope[CREDENTIALS], may_block=THREAD in scope)
 
 
 SECURITY_MAP = {

@@ -20,9 +20,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 THREAD = "api.thread"
 """In the scope of a request that runs in a thread: the event loop."""
 
-ACCEPTED = "api.accepted"
-"""In the scope of a request: what it has been accepted with, for when it begins anew."""
-
 
 class NeedsEventLoop(BaseException):
     """Raised where a request turns out to need an event loop, before anything has come of it: it begins anew there."""
@@ -44,7 +41,6 @@ class InThreads:
             self._loop = asyncio.get_running_loop()
         elif _get_running_loop() is None:
             if not _has_body(scope):
-                scope[ACCEPTED] = {}
                 try:
                     await self._app({**scope, THREAD: self._loop}, _nothing, send)
                 except NeedsEventLoop:
