@@ -5,7 +5,7 @@ Takes its place in Connexion's list of middlewares.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from connexion.lifecycle import ConnexionRequest
@@ -60,7 +60,9 @@ class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
     def protect(self, resource: ProtectedResource, definition: Mapping[str, Any]) -> None:
         """Say what it belongs to, and what the contract says of it."""
         schemes = [self.security_schemes[name] for requirement in self.security or () for name in requirement]
-        self._schemes = tuple(dict.fromkeys(name for scheme in schemes for name in _spoken(scheme, resource.protection)))
+        self._schemes = tuple(
+            dict.fromkeys(name for scheme in schemes for name in _spoken(scheme, resource.protection))
+        )
         token_schemes = tuple(name for name in self._schemes if name in ("Bearer", "DPoP"))
         self._protection = resource.protection._replace(schemes=token_schemes)
         self._validator = resource.validator

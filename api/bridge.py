@@ -15,7 +15,7 @@ from typing import Any, cast
 from a2wsgi.wsgi import Body, WSGIMiddleware
 from starlette.types import Message, Receive, Scope, Send
 
-from api.limits import SLOTS
+from api.admission import SLOTS, TURN
 from api.threads import THREAD
 
 Directly = Callable[[Scope, Callable[[], dict[str, Any]], Any], Iterable[bytes] | None]
@@ -42,6 +42,7 @@ class Bridge:
         loop = scope.get(THREAD) or asyncio.get_running_loop()
         answer = _Answer(lambda message: asyncio.run_coroutine_threadsafe(_sent(send, message), loop).result())
         if THREAD in scope:
+            scope[TURN].end()
             self._run(scope, receive, loop, answer)
         else:
             take = partial(contextvars.copy_context().run, self._run, scope, receive, loop, answer)

@@ -50,7 +50,7 @@ class SafeHeaders:
             await self._app(scope, receive, send)
             return
         authorized = any(name == b"authorization" for name, _ in scope["headers"])
-        wanted = _SAFE | _PRIVATE if authorized else _SAFE
+        wanted = SAFE | _PRIVATE if authorized else SAFE
         record = scope[RECORD]
 
         async def send_safely(message: Message) -> None:
@@ -66,7 +66,9 @@ class SafeHeaders:
         await self._app(scope, receive, send_safely)
 
 
-_SAFE = {b"x-content-type-options": b"nosniff", b"referrer-policy": b"no-referrer"}
+SAFE = {b"x-content-type-options": b"nosniff", b"referrer-policy": b"no-referrer"}
+"""Header fields of each answer."""
+
 _PRIVATE = {b"cache-control": b"no-store"}
 
 

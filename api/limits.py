@@ -1,63 +1,37 @@
-"""What one request, and all together, may take of a worker. What is beyond is refused at once: nothing piles up."""
+"""What one request may take: bytes and time for its body. Header fields and tokens have limits of their own.
+
+The server refuses header fields of more than 32 KiB or ten seconds, `security.jwt` tokens of more than 16 KiB.
+"""
 
 import asyncio
-import threading
-from types import TracebackType
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.threads import THREAD
 
-SLOTS = "api.slots"
-"""In the scope of a request: the slots that it takes one of while it is worked on."""
-
 BODY_SECONDS = 30
 """In which a body must have come."""
 
 
-class Slots:
-    """As many requests are worked on at a time; entered when there is none left, it raises 503."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._taken = 0
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._taken >= self._most:
-                raise HTTPException(503, "The server is busy. Try again shortly.", {"Retry-After": "1"})
-            self._taken += 1
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        with self._lock:
-            self._taken -= 1
-
-
 class Limits:
-    """Refuses what is too much, too long or too slow.
+    """Refuses bodies that are too long or too slow.
 
     Args:
         app: The application.
-        max_requests: How many are worked on at a time. One that still waits for its body is not.
         max_body: How many bytes a body may have.
     """
 
-    def __init__(self, app: ASGIApp, max_requests: int, max_body: int) -> None:
+    def __init__(self, app: ASGIApp, max_body: int) -> None:
         self._app = app
-        self._slots = Slots(max_requests)
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or THREAD in scope:  # in a thread there is none
             await self._app(scope, receive, send)
-        elif THREAD in scope:
-            with self._slots:
-                await self._app(scope, receive, send)
         else:
             self._check_length(scope)
-            await self._app({**scope, SLOTS: self._slots}, self._limited(receive), send)
+            await self._app(scope, self._limited(receive), send)
 
     def _check_length(self, scope: Scope) -> None:
         for name, value in scope["headers"]:

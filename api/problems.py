@@ -110,23 +110,24 @@ async def _security_error(request: ConnexionRequest, error: SecurityError) -> Co
 async def _http_error(request: ConnexionRequest, error: HTTPException) -> ConnexionResponse:
     if error.status_code >= 500:
         logger.error("%s", error.detail)
-    problem = _problem(error.status_code, error.detail)
+    document = problem(error.status_code, error.detail)
     if isinstance(error, ProblemException):
         # A handler's own problem keeps its members; Connexion's have none but the detail.
         own = {"type": error.type, "instance": error.instance, **(error.ext or {})}
         own["title"] = error.title if error.type else None
-        problem |= {name: value for name, value in own.items() if value is not None}
-    note(request.scope, code=problem["code"])
-    return _response(problem, error.headers)
+        document |= {name: value for name, value in own.items() if value is not None}
+    note(request.scope, code=document["code"])
+    return _response(document, error.headers)
 
 
 async def _failure(request: ConnexionRequest, error: Exception) -> ConnexionResponse:
-    note(request.scope, code=_problem(500)["code"], cause=type(error).__name__)
+    note(request.scope, code=problem(500)["code"], cause=type(error).__name__)
     logger.error("A handler failed", exc_info=error)
-    return _response(_problem(500))
+    return _response(problem(500))
 
 
-def _problem(status: int, detail: str | None = None) -> dict[str, Any]:
+def problem(status: int, detail: str | None = None) -> dict[str, Any]:
+    """The problem document of an error that has only its status, and perhaps something to say."""
     try:
         title, code = HTTPStatus(status).phrase, HTTPStatus(status).name.lower()
     except ValueError:
@@ -154,10 +155,10 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
-def _response(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ConnexionResponse:
+def _response(document: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ConnexionResponse:
     return ConnexionResponse(
-        status_code=problem["status"],
+        status_code=document["status"],
         mimetype="application/problem+json",
-        body=json.dumps(problem),
+        body=json.dumps(document),
         headers=headers,
     )

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 import security
+from api.admission import TURN
 from api.records import note
 from api.threads import THREAD, NeedsEventLoop
 from security import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
@@ -75,7 +76,7 @@ def _token_info_at_once(_: str, request: ConnexionRequest) -> AccessToken | Awai
     """What `security.token_info` does, without a coroutine when there is nothing to wait for."""
     scope = request.scope
     validator: Auth0JWTBearerTokenValidator = scope[VALIDATOR]
-    return validator.validate_soon(scope[CREDENTIALS], may_block=THREAD in scope)
+    return validator.validate_soon(scope[CREDENTIALS], before_blocking=scope[TURN].end if TURN in scope else None)
 
 
 SECURITY_MAP = {

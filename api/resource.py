@@ -1,17 +1,77 @@
-"""The API as a protected resource, as its challenges and its metadata say (RFC 9728)."""
+"""The API as a protected resource: what its challenges say, and where a client learns how to get a token (RFC 9728)."""
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.authorization import ProtectedResource
+from api.contract import Contract, base_path, declared_scopes
 from api.settings import Settings
 from security import Auth0JWTBearerTokenValidator
 from security.dpop import PROOF_ALGORITHMS
 from security.errors import Protection
 
+WELL_KNOWN = "/.well-known/oauth-protected-resource"
+
 
 def protected_resource(settings: Settings, validator: Auth0JWTBearerTokenValidator) -> ProtectedResource:
     """What all operations of an application have in common."""
-    if validator.dpop and settings.base_url:
+    url = settings.base_url
+    schemes: tuple[str, ...] = ("Bearer",)
+    if validator.dpop and url:
         schemes = ("DPoP",) if validator.dpop.required else ("Bearer", "DPoP")
-    else:
-        schemes = ("Bearer",)
-    protection = Protection(validator.realm, schemes, tuple(sorted(PROOF_ALGORITHMS)))
-    return ProtectedResource(validator, protection, settings.base_url)
+    metadata = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}{WELL_KNOWN}{urlsplit(url).path}" if url else None
+    return ProtectedResource(validator, Protection(validator.realm, schemes, _ALGORITHMS, metadata), url)
+
+
+def resource_metadata(resource: ProtectedResource, contract: Contract, *, swagger_ui: bool) -> dict[str, Any]:
+    """The metadata (RFC 9728, section 2)."""
+    schemes = resource.protection.schemes
+    proofs = {
+        "dpop_signing_alg_values_supported": list(_ALGORITHMS),
+        "dpop_bound_access_tokens_required": "Bearer" not in schemes,
+    }
+    return {
+        "resource": resource.url,
+        "resource_name": contract["info"]["title"],
+        "authorization_servers": list(resource.validator.issuers),
+        "scopes_supported": declared_scopes(contract),
+        "bearer_methods_supported": ["header"] if "Bearer" in schemes else [],
+        **(proofs if "DPoP" in schemes else {}),
+        **({"resource_documentation": f"{resource.url}{base_path(contract)}/ui/"} if swagger_ui else {}),
+    }
+
+
+class Metadata:
+    """Answers `/.well-known/oauth-protected-resource`, and below it the path of a resource that has one.
+
+    Args:
+        app: The application.
+        resource: What the metadata is of. Without a URL there is none.
+        contract: What it offers.
+        swagger_ui: Whether that is described by Swagger UI.
+    """
+
+    def __init__(self, app: ASGIApp, resource: ProtectedResource, contract: Contract, *, swagger_ui: bool) -> None:
+        self._app = app
+        self._paths: set[str] = set()
+        if resource.url:
+            self._paths = {WELL_KNOWN, WELL_KNOWN + urlsplit(resource.url).path}
+            self._text = json.dumps(resource_metadata(resource, contract, swagger_ui=swagger_ui))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] not in self._paths:
+            await self._app(scope, receive, send)
+            return
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
+        await Response(self._text, 200, _HEADERS, media_type="application/json")(scope, receive, send)
+
+
+_ALGORITHMS = tuple(sorted(PROOF_ALGORITHMS))
+_HEADERS = {"Cache-Control": "public, max-age=3600", "Access-Control-Allow-Origin": "*"}
+"""It is for everybody, pages of any origin included, and no secret."""

@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import resource
 from contextlib import ExitStack
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -52,7 +53,10 @@ def _serve(settings: Settings, workers: int) -> None:
         workers=workers,
         loop="threaded",  # type: ignore[arg-type]  # the names that are registered come on top of granian's own
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=32 * 1024),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=settings.keep_alive_seconds * 1_000, max_buffer_size=32 * 1024
+        ),
+        backpressure=_connections(),
         websockets=False,
         respawn_failed_workers=True,
         log_dictconfig=logging_config(settings.log_format, requests=settings.log_requests),
@@ -65,6 +69,16 @@ def _serve(settings: Settings, workers: int) -> None:
 
 
 _SPARE = 4
+
+
+def _connections() -> int:
+    """How many connections a worker has at a time; most of them wait for a request. Each takes a file descriptor."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return _CONNECTIONS if most == resource.RLIM_INFINITY else min(_CONNECTIONS, max(most - _OTHER_FILES, 1))
+
+
+_CONNECTIONS, _OTHER_FILES = 4_096, 256
 
 
 class _Application:

@@ -54,11 +54,12 @@ class Settings:
         log_requests: Whether each request gets a line.
         metrics_port: The TCP port of the metrics; 0 for none.
         tracing: Whether requests are traced, for OpenTelemetry.
-        dpop: Whether tokens that are bound to a key are `allowed`, `required` or `disabled`; by default allowed if it is
-            known where the server is reached.
+        dpop: Whether tokens that are bound to a key are `allowed`, `required` or `disabled`; by default allowed, if it
+            is known where the server is reached.
         dpop_nonce_secret: What nonces for proofs are made with; without it proofs need none.
         redis_url: Where used proofs are remembered for several machines; by default in a file, for one.
         shutdown_seconds: How long requests may take after the server has been told to stop.
+        keep_alive_seconds: How long a connection waits for its next request, and for all header fields of that.
         max_body: How many bytes a request's body may have.
         max_requests: How many requests a worker works on at a time.
     """
@@ -89,6 +90,7 @@ class Settings:
     dpop_nonce_secret: str | None = None
     redis_url: str | None = None
     shutdown_seconds: int = 30
+    keep_alive_seconds: int = 75
     max_body: int = 2**20
     max_requests: int = 100
 
@@ -133,6 +135,7 @@ class Settings:
             dpop_nonce_secret=_nonce_secret(environ),
             redis_url=environ.get("REDIS_URL") or None,
             shutdown_seconds=int(_number(environ, "SHUTDOWN_SECONDS", cls.shutdown_seconds, 3_600, least=1)),
+            keep_alive_seconds=int(_number(environ, "KEEP_ALIVE_SECONDS", cls.keep_alive_seconds, 3_600, least=1)),
             max_body=int(_number(environ, "MAX_BODY_BYTES", cls.max_body, 2**40)),
             max_requests=int(_number(environ, "MAX_REQUESTS", cls.max_requests, 10_000, least=1)),
         )

@@ -10,6 +10,7 @@ from connexion.middleware.response_validation import ResponseValidationMiddlewar
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from api.admission import Admission
 from api.authorization import Authorization
 from api.edge import Forwarded, SafeHeaders
 from api.flaskapp import FlaskASGI
@@ -17,6 +18,7 @@ from api.health import Health
 from api.limits import Limits
 from api.problems import Errors
 from api.records import Records
+from api.resource import Metadata
 from api.routing import Routing
 from api.swagger import SwaggerUI
 from api.validation import RequestValidation
@@ -58,6 +60,7 @@ def never_waits(stack: Iterable[Any]) -> bool:
 
 
 _NEVER_WAIT = {
+    Admission,
     Authorization,
     CORSMiddleware,
     ContextMiddleware,
@@ -67,6 +70,7 @@ _NEVER_WAIT = {
     Health,
     LifespanMiddleware,
     Limits,
+    Metadata,
     Records,
     RequestValidation,
     ResponseValidationMiddleware,

@@ -31,9 +31,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 from swagger_ui_bundle import swagger_ui_path
 
+from api.authorization import ProtectedResource
 from api.contract import Contract, declared_scopes
 from api.threads import THREAD, NeedsEventLoop
-from security.issuer import Endpoints, Issuer, IssuerError
+from security.issuer import Endpoints, IssuerError
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +59,7 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
 
     Args:
         app: The next application.
-        issuer: Whose endpoints people log in at.
-        audience: What the login asks for; without it Auth0 hands out an opaque token.
+        resource: Whose issuer people log in at, for its audience: without one Auth0 hands out an opaque token.
         client_id: The client that Swagger UI logs in as; without one its dialog asks.
         public_url: Where the server is reached from outside; by default the path that the request came by.
     """
@@ -67,11 +67,11 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
     takes_place_of = SwaggerUIMiddleware
 
     def __init__(
-        self, app: ASGIApp, *, issuer: Issuer, audience: str, client_id: str | None, public_url: str | None
+        self, app: ASGIApp, *, resource: ProtectedResource, client_id: str | None, public_url: str | None
     ) -> None:
         self.app = app
-        self._issuer = issuer
-        self._audience = audience
+        self._resource = resource
+        self._issuer = next(iter(resource.validator.issuers.values()))
         self._client_id = client_id
         self._public_url = public_url
         self._pages: dict[str, Callable[[Request], Awaitable[Response]]] = {}
@@ -129,7 +129,7 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
             "clientId": self._client_id or "",
             "scopes": declared_scopes(self._contract),
             "usePkceWithAuthorizationCodeGrant": True,
-            "additionalQueryStringParams": {"audience": self._audience},
+            "additionalQueryStringParams": {"audience": self._resource.validator.audience},
         }
         url = f"{_prefix(request)}{self._base}/openapi.json"
         script = _INITIALIZER % {"url": json.dumps(url), "oauth": json.dumps(oauth)}
@@ -170,6 +170,9 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
         for scheme in contract.get("components", {}).get("securitySchemes", {}).values():
             for flow in scheme.get("flows", {}).values():
                 flow.update({name: url for name, url in urls.items() if name in flow})
+            if scheme["type"] == "oauth2" and "DPoP" in self._resource.protection.schemes:
+                required = "Bearer" not in self._resource.protection.schemes
+                scheme["x-dpop"] = {"required": required, "algorithms": list(self._resource.protection.algorithms)}
         return contract
 
     async def _discover(self) -> Endpoints:

@@ -101,25 +101,29 @@ class DPoP:
             raise InvalidProof(Flaw.REPLAYED)
 
     def _check_claims(self, claims: dict[str, Any], credentials: Credentials) -> None:
-        jti, method, uri, ath = (claims.get(name) for name in ("jti", "htm", "htu", "ath"))
-        iat = claims.get("iat")
-        if not all(isinstance(value, str) for value in (jti, method, uri, ath)) or not 0 < len(str(jti)) <= _MOST:
+        if not _well_typed(claims):
             raise InvalidProof(Flaw.CLAIMS)
-        if not isinstance(iat, int | float) or isinstance(iat, bool):
-            raise InvalidProof(Flaw.CLAIMS)
-        if method != credentials.method:
+        if claims["htm"] != credentials.method:
             raise InvalidProof(Flaw.METHOD)
         asked = normalized(credentials.url)
-        if asked is None or normalized(str(uri)) != asked:
+        if asked is None or normalized(claims["htu"]) != asked:
             raise InvalidProof(Flaw.URI)
-        if self.nonces:
-            nonce = claims.get("nonce")
-            if not isinstance(nonce, str) or not self.nonces.accepts(nonce):
-                raise UseNonce(self.nonces.current())
-        if not -_FUTURE <= self._clock() - iat <= _PAST:
+        if self.nonces and not self.nonces.accepts(claims.get("nonce")):
+            raise UseNonce(self.nonces.current())
+        if not -_FUTURE <= self._clock() - claims["iat"] <= _PAST:
             raise InvalidProof(Flaw.TIME)
-        if ath != urlsafe_b64encode(digest(credentials.token)).decode().rstrip("="):
+        if claims["ath"] != urlsafe_b64encode(digest(credentials.token)).decode().rstrip("="):
             raise InvalidProof(Flaw.TOKEN)
+
+
+def _well_typed(claims: dict[str, Any]) -> bool:
+    iat = claims.get("iat")
+    return (
+        all(isinstance(claims.get(name), str) for name in ("jti", "htm", "htu", "ath"))
+        and 0 < len(claims["jti"]) <= _MOST
+        and isinstance(iat, int | float)
+        and not isinstance(iat, bool)
+    )
 
 
 class _ProofKey(NamedTuple):

@@ -40,7 +40,9 @@ class Refusal(StrEnum):
     NOT_ACCEPTED = "The access token is not accepted by this API."
     SENDER_CONSTRAINED = "The access token is bound to a key or certificate, so it is not accepted as a Bearer token."
     NOT_BOUND = "The access token is bound to no key. Request one with a DPoP proof."
-    OTHER_BINDING = "The access token is bound to something else than the key of a DPoP proof, which this API can't check."
+    OTHER_BINDING = (
+        "The access token is bound to something else than the key of a DPoP proof, which this API can't check."
+    )
     OTHER_KEY = "The access token is bound to another key than that of the DPoP proof."
 
 
@@ -57,7 +59,7 @@ class Flaw(StrEnum):
     CLAIMS = "The DPoP proof lacks a required claim (jti, htm, htu, iat, ath) or has one of the wrong type."
     METHOD = "The DPoP proof is for another HTTP method (htm)."
     URI = "The DPoP proof is for another URI (htu). Make it for this API's public URL and the path, without the query."
-    TIME = "The DPoP proof was made too long ago, or in the future (iat). Make a new one for each request; check the clock."
+    TIME = "The DPoP proof was made too long ago, or in the future (iat). Check the clock, make one for each request."
     TOKEN = "The DPoP proof is for another access token (ath)."  # noqa: S105  # it is none
     REPLAYED = "The DPoP proof has been used before. Make a new one for each request, with a new jti."
 
@@ -178,9 +180,14 @@ class InvalidRequest(SecurityError):
     error = "invalid_request"
 
     def __init__(self, scheme: str = "Bearer") -> None:
-        said = f"Send exactly one access token, in one header field: 'Authorization: {scheme} <token>'."
-        super().__init__(description=said)
+        super().__init__(description=_EXACTLY_ONE[scheme])
         self.scheme = scheme
+
+
+_EXACTLY_ONE = {
+    "Bearer": "Send exactly one access token, in one header field: 'Authorization: Bearer <token>'.",
+    "DPoP": "Send exactly one access token, in one header field: 'Authorization: DPoP <token>'.",
+}
 
 
 class InvalidToken(SecurityError):

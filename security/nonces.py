@@ -24,10 +24,10 @@ class Nonces:
         """The newest nonce."""
         return self._nonce(self._step())
 
-    def accepts(self, nonce: str) -> bool:
+    def accepts(self, nonce: object) -> bool:
         """Whether a nonce is the newest or the one before; or the next, of a machine whose clock is ahead."""
         step = self._step()
-        return any(
+        return isinstance(nonce, str) and any(
             hmac.compare_digest(self._nonce(each).encode(), nonce.encode("utf-8", "surrogatepass"))
             for each in (step, step - 1, step + 1)
         )

@@ -9,7 +9,16 @@ import httpx
 from authlib.oauth2.rfc7523 import JWTBearerTokenValidator
 from joserfc.jwk import KeySet
 
-from security.claims import AccessToken, Expected, authenticated_since, bound_to, check_claims, granted_scopes, still_holds, times
+from security.claims import (
+    AccessToken,
+    Expected,
+    authenticated_since,
+    bound_to,
+    check_claims,
+    granted_scopes,
+    still_holds,
+    times,
+)
 from security.credentials import Credentials, presented
 from security.dpop import DPoP, Proof
 from security.errors import QUOTABLE, InsufficientAuthentication, InsufficientScope, InvalidToken, Refusal
@@ -120,21 +129,25 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         return result if isinstance(result, AccessToken) else await result
 
     def validate_soon(
-        self, token: str | Credentials, *, may_block: bool = False
+        self, token: str | Credentials, *, before_blocking: Callable[[], None] | None = None
     ) -> AccessToken | Awaitable[AccessToken]:
         """Validate an access token: at once, unless there is something to wait for. Raises as `validate`.
 
         Args:
             token: As for `validate`.
-            may_block: Whether this thread can wait for a second, until it is known that a proof hasn't been used.
+            before_blocking: Called before this thread waits until it is known that a proof hasn't been used; without it
+                that is left to another thread.
         """
         credentials = token if isinstance(token, Credentials) else Credentials("Bearer", token)
         try:
             access_token, proof = self._check(credentials, None)
         except KeyPending as pending:
             return self._validate_later(credentials, pending)
-        if proof and not may_block:
+        if proof is None:
+            return access_token
+        if before_blocking is None:
             return self._use_later(access_token, proof)
+        before_blocking()
         return self._use(access_token, proof)
 
     async def _validate_later(self, credentials: Credentials, pending: KeyPending) -> AccessToken:
@@ -198,7 +211,9 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         """
         access_token = self._check_token(credentials.token, pending)
         if credentials.scheme == "Bearer":
-            if "cnf" in access_token:  # RFC 8705, section 3; RFC 9449, section 7.2: it is worth nothing without its proof
+            if (
+                "cnf" in access_token
+            ):  # RFC 8705, section 3; RFC 9449, section 7.2: it is worth nothing without its proof
                 raise InvalidToken(Refusal.SENDER_CONSTRAINED)
             if self.dpop and self.dpop.required:
                 raise InvalidToken(Refusal.NOT_BOUND)

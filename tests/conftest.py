@@ -1,5 +1,7 @@
 """One issuer and one served API for all tests that don't need their own."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +24,7 @@ def tenant() -> Iterator[Tenant]:
 
 @pytest.fixture(scope="session")
 def settings(tenant: Tenant) -> Settings:
-    return Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True)
+    return Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True, dpop="disabled")
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +50,10 @@ def stopped_redis(tmp_path: Path) -> RedisServer:
 def redis(stopped_redis: RedisServer) -> Iterator[RedisServer]:
     with stopped_redis.running():
         yield stopped_redis
+
+
+@pytest.fixture
+def wrk() -> None:
+    """Without wrk the test is skipped; in CI it fails."""
+    if not shutil.which("wrk"):
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("this needs the Debian package wrk")

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import click
 
-from api.settings import SPECIFICATION
 from tests.processes import api, running
 from tests.proofs import Prover
 from tests.redis_server import redis_server
+from tests.serving import listens, wait_until
 from tests.tenant import AUDIENCE, Tenant
 
 PUBLIC_URL = "https://api.example.com"
@@ -26,14 +26,14 @@ Statuses = list[Counter[int]]
 
 
 @contextmanager
-def served(tenant: Tenant, folder: Path, workers: int = 1, spec: Path = SPECIFICATION, **others: str) -> Iterator[str]:
+def served(tenant: Tenant, folder: Path, workers: int = 1, **others: str) -> Iterator[str]:
     """`python -m api serve` with proofs, remembered in a folder unless other settings say where; yields its URL."""
     environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, "PUBLIC_URL": PUBLIC_URL, "TMPDIR": str(folder)}
-    environ |= {"LOG_REQUESTS": "false", "PYTHONPATH": str(spec.parent), **others}
-    command = api("serve", "--port", "0", "--workers", str(workers), "--spec", str(spec))
-    with running(command, environ) as process:
+    environ |= {"LOG_REQUESTS": "false", **others}
+    with running(api("serve", "--port", "0", "--workers", str(workers)), environ) as process:
         port = process.wait_for(r"Serving on 127.0.0.1 port (\d+)")[1]
         process.wait_for(f"Started worker-{workers}")
+        wait_until(lambda: listens(int(port)))
         yield f"http://127.0.0.1:{port}"
         assert process.end(signal.SIGTERM) == 0
 

@@ -55,7 +55,14 @@ def production(tenant: Tenant, spec: Path | None = None, **others: str) -> Itera
     with running(command, environ | ({"PYTHONPATH": str(spec.parent)} if spec else {})) as process:
         port = process.wait_for(r"Serving on 127.0.0.1 port (\d+)")[1]
         process.wait_for("Started worker-1")
+        wait_until(lambda: listens(int(port)))
         yield f"http://127.0.0.1:{port}"
+
+
+def listens(port: int) -> bool:
+    """Whether something listens there on 127.0.0.1."""
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 OF_EACH_ANSWER = ("connection", "date", "server", "transfer-encoding", "x-request-id")

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -37,13 +36,6 @@ def test_hot_functions_are_those_recorded_and_do_what_is_timed() -> None:
         assert functions.keys() == json.loads(RECORD.read_text()).keys()
         for function in functions.values():
             function()
-
-
-@pytest.fixture
-def wrk() -> None:
-    """Without wrk the test is skipped; in CI it fails."""
-    if not shutil.which("wrk"):
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("this needs the Debian package wrk")
 
 
 @pytest.mark.usefixtures("wrk")

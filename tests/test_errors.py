@@ -11,7 +11,7 @@ from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from starlette.types import Message, Scope
 
 from api.app import build, create_app
-from api.problems import _problem
+from api.problems import problem
 from api.settings import Settings
 from api.threads import THREAD
 from security.errors import MissingCredentials
@@ -77,8 +77,8 @@ def test_handler_of_any_kind_answers(handler: Any, *, in_thread: bool) -> None:
 
 
 def test_detail_repeats_no_more_of_a_request_than_is_of_use() -> None:
-    assert _problem(400, "x" * 500)["detail"] == "x" * 500
-    assert _problem(400, "x" * 100_000)["detail"] == "x" * 500 + " …"
+    assert problem(400, "x" * 500)["detail"] == "x" * 500
+    assert problem(400, "x" * 100_000)["detail"] == "x" * 500 + " …"
 
 
 def test_plain_handler_does_not_run_in_the_event_loops_thread() -> None:

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,10 +14,12 @@ import api.limits
 from api.app import create_app
 from api.background import in_background
 from api.settings import Settings
+from benchmarks.loads import Load, Tokens, send_and_count
 from tests.serving import production
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_flaskapp import KINDS
 
+NO_TOKENS = Tokens(Path(), "", "")
 FEW = {"MAX_REQUESTS": "4", "MAX_BODY_BYTES": "1000"}
 
 
@@ -96,6 +99,42 @@ def test_requests_that_wait_for_their_bodies_take_no_room(kinds: str) -> None:
     assert httpx.post(kinds + "/echo", json={}, trust_env=False).status_code == 201
     for connection in slow:
         connection.close()
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /plain HTTP/1.1\r\nHost: x\r\n", b"GET /plain HTTP/1.1\r\nHost: x\r\n\r\n"]
+)
+def test_connection_that_brings_no_whole_request_in_time_is_closed(tenant: Tenant, sent: bytes) -> None:
+    with production(tenant, KINDS / "openapi.yaml", KEEP_ALIVE_SECONDS="1") as url:
+        address = httpx.URL(url)
+        with socket.create_connection((address.host, address.port or 80), timeout=10) as connection:
+            begun = time.monotonic()
+            connection.sendall(sent)
+            while connection.recv(65_536):
+                pass
+            assert 0.9 < time.monotonic() - begun < 5
+
+
+@pytest.mark.usefixtures("wrk")
+def test_more_requests_than_can_be_computed_are_refused_and_health_is_not(tenant: Tenant) -> None:
+    """Handlers that compute hold Python's lock, so what waits for it is known only if requests take turns."""
+    load = Load("plain", "GET /plain", "/plain")
+    with production(tenant, KINDS / "openapi.yaml", MAX_REQUESTS="4", CORS_ORIGINS="https://app.example") as url:
+        with ThreadPoolExecutor(1) as thread, httpx.Client(trust_env=False) as client:
+            sending = thread.submit(send_and_count, load, url, NO_TOKENS, seconds=4, connections=300, cpu=0)
+            refused = None
+            while not sending.done():
+                answer = client.get(url + "/plain", headers={"Origin": "https://app.example"})
+                refused = answer if answer.status_code == 503 else refused
+                assert client.get(url + "/healthz").status_code == 200
+            timed = sending.result()
+        served = httpx.get(url + "/plain", headers={"Origin": "https://app.example"}, trust_env=False)
+    assert timed.requests > timed.not_2xx > timed.requests / 10
+    assert timed.broken == 0
+    assert refused is not None
+    assert (refused.headers["retry-after"], refused.json()["code"]) == ("1", "service_unavailable")
+    assert refused.headers["access-control-allow-origin"] == "https://app.example"
+    assert set(served.headers) - set(refused.headers) <= {"access-control-expose-headers"}
 
 
 def test_headers_that_are_too_long_are_refused(kinds: str) -> None:

@@ -13,7 +13,7 @@ from connexion.exceptions import BadRequestProblem, OAuthProblem, UnsupportedMed
 from api.app import create_app
 from api.background import in_background
 from api.settings import Settings
-from security.errors import InsufficientScope, Refusal, SecurityError
+from security.errors import Flaw, InsufficientScope, Refusal, SecurityError
 from tests.processes import ROOT
 from tests.tenant import AUDIENCE, Tenant
 
@@ -46,11 +46,11 @@ def sentences() -> list[str]:
 
 def test_every_code_is_explained_and_no_other() -> None:
     sources = "\n".join(path.read_text() for path in SOURCES)
-    statuses = {int(status) for status in re.findall(r"(?:HTTPException|_problem)\((\d{3})", sources)}
+    statuses = {int(status) for status in re.findall(r"(?:HTTPException|problem)\((\d{3})", sources)}
     # What Connexion raises when it has validated a request, or credentials of other schemes than OAuth2.
     statuses |= {error().status_code for error in (BadRequestProblem, UnsupportedMediaTypeProblem, OAuthProblem)}
     known = {HTTPStatus(status).name.lower(): status for status in statuses}
-    known |= {refusal.error: int(refusal.status_code) for refusal in refusals()}
+    known |= {refusal.error: int(refusal.status_code) for refusal in refusals() if refusal.error}
     known |= dict.fromkeys(re.findall(r'"code": "(\w+)"', sources), 503)
     assert {code: int(status) for code, status in CODES.items()} == known
 
@@ -58,6 +58,11 @@ def test_every_code_is_explained_and_no_other() -> None:
 def test_every_refusal_of_a_token_is_explained_and_no_other() -> None:
     rows = table("### `invalid_token`")
     assert sorted(rows) == sorted(refusal.value for refusal in Refusal)
+
+
+def test_every_refusal_of_a_proof_is_explained_and_no_other() -> None:
+    rows = table("### `invalid_dpop_proof`")
+    assert sorted(rows) == sorted(flaw.value for flaw in Flaw)
 
 
 def test_quoted_sentences_are_those_of_the_application() -> None:
@@ -123,6 +128,7 @@ def test_errors_have_the_code_and_the_sentence_of_the_guide(shop: httpx.Client, 
     assert problem["detail"] in said or problem["detail"].startswith((LACKING, *FOLLOWS_THE_CONTRACT))
 
 
-def test_every_code_but_those_of_a_contract_and_of_limits_is_provoked_here() -> None:
+def test_every_code_but_those_of_a_contract_of_limits_and_of_proofs_is_provoked_here() -> None:
     elsewhere = {"contract_error", "request_entity_too_large", "request_timeout", "service_unavailable"}
-    assert {code for *_, code in ERRORS} == CODES.keys() - elsewhere  # tests/test_commands.py, tests/test_limits.py
+    elsewhere |= {"invalid_dpop_proof", "use_dpop_nonce", "replays_unavailable", "insufficient_user_authentication"}
+    assert {code for *_, code in ERRORS} == CODES.keys() - elsewhere

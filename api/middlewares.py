@@ -1,0 +1,81 @@
+"""The middlewares, in their order: Connexion's, some of them replaced by ours, behind those of the edge."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from connexion.middleware import ConnexionMiddleware
+from connexion.middleware.context import ContextMiddleware
+from connexion.middleware.request_validation import RequestValidationMiddleware
+from connexion.middleware.security import SecurityMiddleware
+from connexion.middleware.server_error import ServerErrorMiddleware
+
+from api.admission import Admission
+from api.authorization import Authorization
+from api.contract import Contract, base_path, operations
+from api.edge import edge_middlewares
+from api.flaskapp import takes_place_of
+from api.health import Health
+from api.limits import Limits
+from api.problems import Errors
+from api.records import Record, Records
+from api.resource import Metadata, protected_resource
+from api.routing import Routing
+from api.settings import Settings, SettingsError
+from api.swagger import SwaggerUI
+from api.validation import RequestValidation
+from security import Auth0JWTBearerTokenValidator
+
+
+def middlewares(
+    settings: Settings,
+    validator: Auth0JWTBearerTokenValidator,
+    contract: Contract,
+    observers: Sequence[Callable[[Record], None]],
+) -> list[Any]:
+    """All middlewares of an application, outermost first."""
+    resource = protected_resource(settings, validator)
+    swagger_ui = partial(SwaggerUI, resource=resource, client_id=settings.client_id, public_url=settings.public_url)
+    authorization = partial(Authorization, resource=resource)
+    ours = {takes_place_of(each): each for each in (Errors, swagger_ui, Routing, authorization, RequestValidation)}
+    health = partial(Health, validator=validator, paths={base_path(contract) + path for path in contract["paths"]})
+    records = partial(Records, observers=observers, trusted=settings.trusted_proxies)
+    edge = edge_middlewares(
+        trusted_proxies=settings.trusted_proxies,
+        cors_origins=settings.cors_origins,
+        contract=contract,
+    )
+    stack = [ours.get(middleware, middleware) for middleware in ConnexionMiddleware.default_middlewares]
+    stack.remove(ServerErrorMiddleware)  # `Errors` is the last resort, too
+    limits = partial(Limits, max_body=settings.max_body)
+    admission = partial(Admission, most=settings.max_requests, origins=settings.cors_origins)
+    metadata = partial(Metadata, resource=resource, contract=contract, swagger_ui=settings.swagger_ui)
+    place = stack.index(Errors) + 1
+    stack[place:place] = [limits, metadata]
+    if not settings.swagger_ui:
+        stack.remove(swagger_ui)
+    if settings.tracing:
+        return [health, records, admission, *_traced([*edge, *stack], settings, contract)]
+    return [health, records, admission, *edge, *stack]
+
+
+def _traced(stack: Sequence[Any], settings: Settings, contract: Contract) -> list[Any]:
+    """The middlewares, with those that make spans in between."""
+    try:
+        from api.tracing import Traced, Turn
+    except ImportError as error:
+        raise SettingsError(
+            f"TRACING is true, but {error.name} isn't installed. Install the extra 'tracing'."
+        ) from error
+    routes = {each["operationId"]: base_path(contract) + path for _, path, each, _ in operations(contract)}
+    turns = {
+        SecurityMiddleware: "authorization",
+        RequestValidationMiddleware: "validation",
+        ContextMiddleware: "handler",
+    }
+    traced: list[Any] = [partial(Traced, trusted=settings.trusted_proxies, routes=routes)]
+    for middleware in stack:
+        if name := turns.get(takes_place_of(middleware)):
+            traced.append(partial(Turn, name=name))
+        traced.append(middleware)
+    return traced
