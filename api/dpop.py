@@ -3,11 +3,11 @@
 import os
 import stat
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from api.settings import Settings, SettingsError
 from security.dpop import DPoP
+from security.errors import ReplaysUnavailable
 from security.nonces import Nonces
 from security.replays import Replays, SQLiteReplays
 
@@ -20,13 +20,14 @@ def make_dpop(settings: Settings) -> DPoP | None:
     """
     if settings.dpop == "disabled" or not settings.base_url:
         return None
-    nonces = Nonces(settings.dpop_nonce_secret.encode()) if settings.dpop_nonce_secret else None
+    secret = settings.dpop_nonce_secret
+    nonces = Nonces(secret.encode("utf-8", "surrogateescape")) if secret else None
     return DPoP(_replays(settings), required=settings.dpop == "required", nonces=nonces)
 
 
 def _replays(settings: Settings) -> Replays:
     if not settings.redis_url:
-        return SQLiteReplays(_own_folder() / f"proofs-{settings.port}.sqlite3")
+        return _file(_own_folder() / f"used-proofs-{settings.port}.sqlite3")
     try:
         from security.redis_replays import RedisReplays
     except ImportError as error:
@@ -35,20 +36,44 @@ def _replays(settings: Settings) -> Replays:
         ) from error
     try:
         return RedisReplays(settings.redis_url)
-    except ValueError as error:
-        raise SettingsError(f"REDIS_URL: {error}") from error
+    except ValueError:
+        # Without the cause, which may have the password in it.
+        raise SettingsError(
+            "REDIS_URL is unusable. Set it to a URL like redis://:password@host:6379/0, or rediss:// for TLS, with "
+            "special characters of the password as %2F."
+        ) from None
+
+
+def _file(path: Path) -> SQLiteReplays:
+    replays = SQLiteReplays(path)
+    try:
+        replays.prepare()
+    except ReplaysUnavailable as error:
+        raise _unusable(path, str(error.__cause__), "Delete it") from error
+    return replays
 
 
 def _own_folder() -> Path:
     """A folder for temporary files that nobody else can write to: the name is one that others could guess."""
-    folder = Path(tempfile.gettempdir(), f"auth0-openapi-flask-{os.getuid()}")
-    with suppress(OSError):
+    name = f"auth0-openapi-flask-{os.getuid()}"
+    try:
+        folder = Path(tempfile.gettempdir(), name)
+    except FileNotFoundError as error:
+        raise _unusable(Path("a temporary folder"), str(error), "Mount a writable /tmp") from error
+    try:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
-        own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
-        if own and os.access(folder, os.W_OK):
-            return folder
-    raise SettingsError(
-        f"DPoP remembers used proofs in {folder}, which isn't writable for this user, or is for others, too. "
-        "Set TMPDIR to another place, or REDIS_URL, or turn DPoP off with DPOP=disabled."
+    except OSError as error:
+        raise _unusable(folder, str(error), "Make it writable for this user alone") from error
+    mine = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+    if not mine or status.st_mode & 0o077 or not os.access(folder, os.W_OK):
+        why = "it isn't a folder which this user alone can write to"
+        raise _unusable(folder, why, "Make it writable for this user alone")
+    return folder
+
+
+def _unusable(path: Path, why: str, remedy: str) -> SettingsError:
+    return SettingsError(
+        f"DPoP remembers used proofs in {path}, but that is no good: {why}. {remedy}, set TMPDIR to another place or "
+        "REDIS_URL, or turn DPoP off with DPOP=disabled."
     )

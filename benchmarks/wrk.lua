@@ -14,8 +14,14 @@ function init(arguments)
     function delay() return math.random() * 2 * pause end
   end
   if arguments[2] ~= "-" then
-    for token in io.lines(arguments[2]) do
-      table.insert(requests, wrk.format("GET", arguments[1], { Authorization = "Bearer " .. token }))
+    -- A line is a token, or one that is bound to a key, a space and its proof.
+    for line in io.lines(arguments[2]) do
+      local token, proof = line:match("^(%S+) ?(.*)$")
+      local headers = { Authorization = "Bearer " .. token }
+      if proof ~= "" then
+        headers = { Authorization = "DPoP " .. token, DPoP = proof }
+      end
+      table.insert(requests, wrk.format("GET", arguments[1], headers))
     end
   else
     requests[1] = wrk.format("GET", arguments[1])

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from api.app import create_app
 from api.background import in_background
 from api.settings import Settings
+from tests.redis_server import RedisServer, redis_server
 from tests.tenant import AUDIENCE, Tenant
 
 
@@ -37,6 +39,17 @@ def api(url: str) -> Iterator[httpx.Client]:
     """A client of the served API."""
     with httpx.Client(base_url=url, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture
+def stopped_redis(tmp_path: Path) -> RedisServer:
+    return redis_server(tmp_path)
+
+
+@pytest.fixture
+def redis(stopped_redis: RedisServer) -> Iterator[RedisServer]:
+    with stopped_redis.running():
+        yield stopped_redis
 
 
 @pytest.fixture

@@ -55,11 +55,12 @@ def production(tenant: Tenant, spec: Path | None = None, **others: str) -> Itera
     with running(command, environ | ({"PYTHONPATH": str(spec.parent)} if spec else {})) as process:
         port = process.wait_for(r"Serving on 127.0.0.1 port (\d+)")[1]
         process.wait_for("Started worker-1")
-        wait_until(lambda: _listens(int(port)))
+        wait_until(lambda: listens(int(port)))
         yield f"http://127.0.0.1:{port}"
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether something listens there on 127.0.0.1."""
     with socket.socket() as connection:
         return connection.connect_ex(("127.0.0.1", port)) == 0
 

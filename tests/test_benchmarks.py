@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -79,3 +80,11 @@ def test_a_server_that_lets_anybody_in_is_not_timed(cpus: tuple[int, int]) -> No
         pytest.raises(click.ClickException, match="with 200, not 401"),
     ):
         check(open_to_all, served.url, known.good, known.bad)
+
+
+@pytest.mark.usefixtures("wrk", "stopped_redis")
+def test_requests_with_proofs_are_timed_against_those_with_bearer_tokens() -> None:
+    ended = run([sys.executable, "-m", "benchmarks.dpop", "--rounds", "1", "--seconds", "1"])
+    assert ended.returncode == 0, ended.stderr
+    found = re.findall(r"Proofs in (.+): [\d,]+ requests/s with .+, [\d,]+ with .+, ratio \d\.\d\d\n", ended.stdout)
+    assert found == ["a file", "Redis"]
