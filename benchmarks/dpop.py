@@ -37,7 +37,7 @@ def make_tokens(tenant: Tenant, folder: Path, seconds: int) -> Tokens:
     bound, good = tenant.token(cnf=prover.cnf), tenant.token()
 
     def lines(count: int) -> Iterator[str]:
-        return (f"{bound} {prover.proof(_PUBLIC_URL + _PATH, bound)}\n" for _ in range(count))
+        return (f"{bound} {prover.proof('GET', _PUBLIC_URL + _PATH, bound)}\n" for _ in range(count))
 
     (folder / str(_BEARER.tokens)).write_text(f"{good}\n")
     (folder / str(_BOUND.tokens)).write_text("".join(lines(seconds * _MOST_PER_SECOND)))

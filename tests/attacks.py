@@ -13,8 +13,8 @@ from typing import Any
 
 from joserfc.jwk import ECKey, OctKey, OKPKey
 
-from api.contract_tests.forging import b64, mac, segment, sign
-from tests.tenant import ABSENT, AUDIENCE, Tenant, rsa_key
+from api.contract_tests.forging import ABSENT, b64, mac, segment, sign
+from tests.tenant import AUDIENCE, Tenant, rsa_key
 
 NOW = int(time.time())
 FOREIGN = rsa_key("current")

@@ -24,7 +24,7 @@ def tenant() -> Iterator[Tenant]:
 
 @pytest.fixture(scope="session")
 def settings(tenant: Tenant) -> Settings:
-    return Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True, dpop="disabled")
+    return Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True, port=0)  # which says not where
 
 
 @pytest.fixture(scope="session")

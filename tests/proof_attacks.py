@@ -15,11 +15,11 @@ from typing import Any
 
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from api.contract_tests.forging import b64, mac, segment, sign, unsigned
+from api.contract_tests.forging import ABSENT, b64, mac, segment, sign, unsigned
 from security.errors import Flaw, Refusal
 from tests.attacks import ODD, Request, altered
 from tests.proofs import Prover
-from tests.tenant import ABSENT, Tenant
+from tests.tenant import Tenant
 
 TARGET = b"/api/private"
 RSA = Prover(RSAKey.generate_key(2048))
@@ -39,7 +39,7 @@ class Client:
         return self.tenant.token(**{"cnf": self.prover.cnf, **changed})
 
     def proof(self, token: str, target: bytes = TARGET, header: dict[str, Any] | None = None, **changed: Any) -> str:
-        return self.prover.proof(self.url + target.decode("latin-1"), token, header, **changed)
+        return self.prover.forged("GET", self.url + target.decode("latin-1"), token, header, **changed)
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def presented(
             b"<for unbound>": client.proof(unbound),
             b"<id token>": id_token,
             b"<for id token>": client.proof(id_token),
-            b"<rsa proof>": RSA.proof(f"{client.url}/api/private", token),
+            b"<rsa proof>": RSA.proof("GET", f"{client.url}/api/private", token),
         }
         filled = tuple((field, _filled(value, texts)) for field, value in fields)
         return [Request(filled, TARGET + _filled(query, texts))]

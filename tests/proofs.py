@@ -1,18 +1,16 @@
-"""DPoP proofs as a client makes them, or changed, with joserfc; the API's own code has no part in it."""
+"""DPoP proofs as a client makes them, or changed, with joserfc; the API's own checks have no part in it."""
 
-import hashlib
-import secrets
-import time
 from collections.abc import Mapping
 from typing import Any
 
-from joserfc.jwk import ECKey, Key
+from joserfc.jwk import Key
 
-from api.contract_tests.forging import b64, sign
-from tests.tenant import ABSENT, KIND
+from api.contract_tests.forging import present, sign
+from api.contract_tests.proving import Forger
+from tests.tenant import KIND
 
 
-class Prover:
+class Prover(Forger):
     """A client's key, and proofs that it holds it.
 
     Args:
@@ -20,32 +18,14 @@ class Prover:
     """
 
     def __init__(self, key: Key | None = None) -> None:
-        self.key = key or ECKey.generate_key("P-256")
-        self.jwk = self.key.as_dict(private=False)
-        self.cnf = {"jkt": self.key.thumbprint()}
-        """What a token that is bound to the key says."""
+        super().__init__(key, KIND[type(key)][0] if key else "ES256")
 
-    def proof(
-        self, url: str, token: str, header: Mapping[str, Any] | None = None, method: str = "GET", **changed: Any
-    ) -> str:
-        """A proof for a request, with changes to its header and claims."""
-        alg = KIND[type(self.key)][0]
-        members = {"typ": "dpop+jwt", "alg": alg, "jwk": self.jwk, **(header or {})}
-        claims = {
-            "jti": secrets.token_urlsafe(16),
-            "htm": method,
-            "htu": url,
-            "iat": int(time.time()),
-            "ath": b64(hashlib.sha256(token.encode()).digest()),
-            **changed,
-        }
-        used = members["alg"] if members.get("alg") in KIND[type(self.key)] else alg
-        return sign(_present(members), _present(claims), self.key, str(used))
+    def forged(self, method: str, url: str, token: str, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
+        """As there; signed as the header says, if the key can."""
+        members = {**self._header(), **(header or {})}
+        alg = members["alg"] if members["alg"] in KIND[type(self.key)] else self._alg
+        return sign(present(members), present({**self._claims(method, url, token), **claims}), self.key, str(alg))
 
-    def headers(self, url: str, token: str, **changed: Any) -> dict[str, str]:
-        """The header fields of a request."""
-        return {"Authorization": f"DPoP {token}", "DPoP": self.proof(url, token, **changed)}
-
-
-def _present(members: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not ABSENT}
+    def headers(self, url: str, token: str, method: str = "GET", **changed: Any) -> dict[str, str]:
+        """The header fields of a request, whose proof may be changed as for `forged`."""
+        return {"Authorization": f"DPoP {token}", "DPoP": self.forged(method, url, token, **changed)}

@@ -12,13 +12,10 @@ from typing import Any
 import httpx
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from api.contract_tests.forging import sign
+from api.contract_tests.forging import present, sign
 
 METADATA, KEYS = "/.well-known/openid-configuration", "/.well-known/jwks.json"
 AUDIENCE = "https://api.example.com"
-
-ABSENT = object()
-"""In place of a claim's or header member's value: leave it away."""
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -30,10 +27,6 @@ KIND: dict[type[Key], tuple[str, ...]] = {
     OctKey: ("HS256", "HS384", "HS512", "none"),
 }
 """What each kind of key can sign."""
-
-
-def _present(members: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not ABSENT}
 
 
 def rsa_key(kid: str, bits: int = 2048) -> RSAKey:
@@ -76,13 +69,13 @@ class Tenant:
             "azp": "client",
             "scope": "read:messages",
         }
-        return _present({**claims, **changed})
+        return present({**claims, **changed})
 
     def token(self, header: Mapping[str, Any] | None = None, *, key: Key | None = None, **changed: Any) -> str:
         """An access token, with changes to its header and claims."""
         key = key or self.key
         alg = KIND[type(key)][0]
-        members = _present({"alg": alg, "typ": "JWT", "kid": key.kid, **(header or {})})
+        members = present({"alg": alg, "typ": "JWT", "kid": key.kid, **(header or {})})
         signed_as = members.get("alg") if members.get("alg") in KIND[type(key)] else alg
         return sign(members, self.claims(**changed), key, str(signed_as))
 

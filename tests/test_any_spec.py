@@ -22,7 +22,7 @@ SHOP = Path(__file__).parent / "shop"
 def shop(tenant: Tenant) -> Iterator[httpx.Client]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(SHOP))
-        settings = Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True)
+        settings = Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True, port=0)
         app = create_app(settings, specification=SHOP / "openapi.yaml")
         with in_background(app) as url, httpx.Client(base_url=url, trust_env=False) as client:
             yield client

@@ -74,7 +74,7 @@ def issuer() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def api(issuer: str) -> Iterator[str]:
-    settings = Settings(issuers=(issuer,), audience=AUDIENCE, client_id="browser", development=True)
+    settings = Settings(issuers=(issuer,), audience=AUDIENCE, client_id="browser", development=True, port=0)
     with in_background(create_app(settings)) as url:
         yield url
 
@@ -177,7 +177,7 @@ def test_login_at_an_issuer_that_nobody_here_wrote(page: Page, name: str, scoped
         port = listener.getsockname()[1]
     redirect = f"http://127.0.0.1:{port}/ui/oauth2-redirect.html"
     with node("tenant.mjs", "--redirect-uri", redirect) as peer:
-        settings = Settings(issuers=(peer["issuer"],), audience=AUDIENCE, client_id="spa", development=True)
+        settings = Settings(issuers=(peer["issuer"],), audience=AUDIENCE, client_id="spa", development=True, port=0)
         with in_background(create_app(settings), port=port) as url:
             page.goto(f"{url}/ui/")
             window = authorize(page)
@@ -216,7 +216,7 @@ FETCH = """async ([url, token]) => {
 
 
 def test_page_of_another_origin_calls_every_operation(page: Page, issuer: str, other_origin: str) -> None:
-    settings = Settings(issuers=(issuer,), audience=AUDIENCE, cors_origins=(other_origin,), development=True)
+    settings = Settings(issuers=(issuer,), audience=AUDIENCE, cors_origins=(other_origin,), development=True, port=0)
     with in_background(create_app(settings)) as url:
         page.goto(other_origin)
         request = {"grant_type": "client_credentials", "client_id": "development", "client_secret": "development"}

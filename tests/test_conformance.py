@@ -44,7 +44,7 @@ def notes(tenant: Tenant) -> Iterator[str]:
     """Another API, with parameters, bodies and several scopes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(NOTES))
-        settings = Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True)
+        settings = Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True, port=0)
         with in_background(create_app(settings, specification=NOTES / "openapi.yaml")) as url:
             yield url
 

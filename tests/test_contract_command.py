@@ -15,11 +15,12 @@ import yaml
 
 from api.app import create_app
 from api.background import in_background
+from api.contract_tests.forging import ABSENT
 from api.contract_tests.results import Result, Verdict, exit_code
 from api.settings import SPECIFICATION, Settings
 from tests.nodepeers import node
 from tests.processes import ROOT, api, run, running
-from tests.tenant import ABSENT, AUDIENCE, Tenant
+from tests.tenant import AUDIENCE, Tenant
 from tests.test_commands import free_port
 
 NOTES = ROOT / "tests" / "notes"

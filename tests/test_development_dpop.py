@@ -11,13 +11,14 @@ from joserfc.jwk import OctKey, OKPKey, RSAKey
 
 from api.app import create_app
 from api.background import in_background
+from api.contract_tests.forging import ABSENT
 from api.development.issuer import DevelopmentIssuer, serve_in_background
 from api.settings import Settings
 from security.errors import Flaw
 from security.jwt import SignedJWT
 from tests.proofs import Prover
 from tests.serving import raw_request
-from tests.tenant import ABSENT, AUDIENCE
+from tests.tenant import AUDIENCE
 from tests.test_commands import free_port
 from tests.test_development_issuer import REQUEST, code_of, login, redeem
 
@@ -51,7 +52,9 @@ def api(issuer: httpx.Client) -> Iterator[httpx.Client]:
 def proof(issuer: httpx.Client, prover: Prover, header: dict[str, Any] | None = None, **changed: Any) -> dict[str, str]:
     """The header field with a proof for the token endpoint, with changes."""
     url = f"{issuer.base_url}oauth/token"
-    return {"DPoP": prover.proof(url, "", header, **{"method": "POST", "ath": ABSENT, **changed})}
+    return {
+        "DPoP": prover.forged(**{"method": "POST", "url": url, "token": "", "header": header, "ath": ABSENT, **changed})
+    }
 
 
 def call(api: httpx.Client, prover: Prover, token: str) -> int:

@@ -179,7 +179,7 @@ def test_disabled_unbound_token_is_no_credentials_with_dpop(disabled: str, tenan
 def test_disabled_bound_token_as_bearer_is_refused(disabled: str, prover: Prover, bound: str) -> None:
     said = Refusal.SENDER_CONSTRAINED
     challenge = f'Bearer error="invalid_token", error_description="{said}"'
-    for others in ({}, {"DPoP": prover.proof(disabled + PATH, bound)}):
+    for others in ({}, {"DPoP": prover.proof("GET", disabled + PATH, bound)}):
         assert_refused(get(disabled, bearer(bound) | others), 401, "invalid_token", challenge, said)
 
 

@@ -43,7 +43,7 @@ def matrix(url: str, tenant: Tenant) -> Iterator[Matrix]:
 def shop_matrix(tenant: Tenant) -> Iterator[Matrix]:
     with pytest.MonkeyPatch.context() as patch, httpx.Client(trust_env=False) as client:
         patch.syspath_prepend(str(SHOP))
-        settings = Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True)
+        settings = Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True, port=0)
         contract = shop_contract()
         with in_background(create_app(settings, specification=SHOP / "openapi.yaml")) as url:
             yield Matrix(trusting(tenant), dict(good_requests(contract, load(contract, url))), client, needed=None)

@@ -15,7 +15,7 @@ from api.settings import Settings
 from security.jwt import SignedJWT
 from tests.nodepeers import node
 from tests.proofs import Prover
-from tests.tenant import ABSENT, AUDIENCE
+from tests.tenant import AUDIENCE
 
 REDIRECT = "http://127.0.0.1:3010/ui/oauth2-redirect.html"
 VERIFIER = "v" * 43
@@ -61,7 +61,7 @@ def bound_token(issuer: str, prover: Prover, client_id: str = "machine") -> str:
         "client_secret": "machine-secret",
         "audience": AUDIENCE,
     }
-    proof = prover.proof(url, "", method="POST", ath=ABSENT)
+    proof = prover.proof("POST", url)
     answer = httpx.post(url, data=request, headers={"DPoP": proof}, trust_env=False).raise_for_status().json()
     assert answer["token_type"] == "DPoP"
     return str(answer["access_token"])
@@ -156,7 +156,7 @@ def test_bound_token_is_refused_with_no_proof_of_its_key(api: httpx.Client, issu
 def test_proof_for_the_token_endpoint_opens_nothing(api: httpx.Client, issuer: str) -> None:
     prover = Prover()
     token = bound_token(issuer, prover)
-    proof = prover.proof(f"{issuer}oauth/token", "", method="POST", ath=ABSENT)
+    proof = prover.proof("POST", f"{issuer}oauth/token")
     assert refusal(api, {"Authorization": f"DPoP {token}", "DPoP": proof}) == (401, "invalid_dpop_proof")
 
 

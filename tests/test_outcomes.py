@@ -11,9 +11,10 @@ from joserfc.jwk import OctKey
 
 from api.app import create_app
 from api.background import in_background
+from api.contract_tests.forging import ABSENT
 from api.settings import Settings
 from tests.serving import RawResponse, raw_request
-from tests.tenant import ABSENT, AUDIENCE, Tenant, rsa_key
+from tests.tenant import AUDIENCE, Tenant, rsa_key
 
 PUBLIC = "Hello from a public endpoint! You don't need to be authenticated to see this."
 PRIVATE = "Hello from a private endpoint! You need to be authenticated to see this."

@@ -127,7 +127,7 @@ def validator(tenant: Tenant, tmp_path: Path) -> Auth0JWTBearerTokenValidator:
 def made_at(tenant: Tenant, iat: float) -> Credentials:
     prover, url = Prover(), "https://api.example.com/api/private"
     token = tenant.token(cnf=prover.cnf)
-    return Credentials("DPoP", token, (prover.proof(url, token, iat=iat),), "GET", url)
+    return Credentials("DPoP", token, (prover.forged("GET", url, token, iat=iat),), "GET", url)
 
 
 @pytest.mark.parametrize("seconds", [-300, -299.9, 0, 0.5, 30])

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from api.app import create_app
 from api.background import in_background
 from api.contract import ContractError
+from api.contract_tests.forging import ABSENT
 from api.development.issuer import DevelopmentIssuer, serve_in_background
 from api.loading import load_contract, read_contract
 from api.settings import SPECIFICATION, Settings
@@ -24,7 +25,7 @@ from security import AccessToken, Auth0JWTBearerTokenValidator
 from security.errors import InsufficientAuthentication
 from security.jwt import SignedJWT
 from tests.serving import production
-from tests.tenant import ABSENT, AUDIENCE, Tenant
+from tests.tenant import AUDIENCE, Tenant
 from tests.test_development_issuer import REQUEST, code_of, login, machine_token, redeem
 
 MFA = "urn:example:mfa"

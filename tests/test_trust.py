@@ -8,12 +8,12 @@ import pytest
 from joserfc.jwk import RSAKey
 
 from api.contract_tests.defects import DEFECTS
-from api.contract_tests.forging import mac
+from api.contract_tests.forging import ABSENT, mac
 from api.contract_tests.material import Material
 from api.contract_tests.results import NotRun
 from api.contract_tests.trust import Trust
 from security.keys import verification_keys
-from tests.tenant import ABSENT, AUDIENCE, Tenant, rsa_key
+from tests.tenant import AUDIENCE, Tenant, rsa_key
 
 NOW = int(time.time())
 GONE, COMING = NOW - 3_600, NOW + 3_600

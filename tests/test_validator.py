@@ -8,7 +8,7 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from api.contract_tests.forging import b64, sign
+from api.contract_tests.forging import ABSENT, b64, sign
 from security import AccessToken, Auth0JWTBearerTokenValidator, require_scopes
 from security.claims import CHECKS
 from security.errors import (
@@ -20,7 +20,7 @@ from security.errors import (
     Protection,
     Refusal,
 )
-from tests.tenant import ABSENT, AUDIENCE, Tenant, rsa_key, streamed
+from tests.tenant import AUDIENCE, Tenant, rsa_key, streamed
 
 NOW = 1_800_000_000
 RSA, PSS = rsa_key("rsa"), RSAKey.generate_key(2048, {"kid": "pss"})

@@ -12,6 +12,15 @@ from joserfc.jws import JWSRegistry
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 
 
+ABSENT = object()
+"""In place of a claim's or header member's value: leave it away."""
+
+
+def present(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members that are not to be left away."""
+    return {name: value for name, value in members.items() if value is not ABSENT}
+
+
 def b64(data: bytes) -> str:
     """Base64url without padding."""
     return urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from api.contract_tests.operations import ANY_LOGIN, Login
-from api.contract_tests.proving import Prover
+from api.contract_tests.proving import Forger
 from api.contract_tests.results import NotRun
 from api.contract_tests.sources import read_token
 from api.contract_tests.trust import Trust
@@ -64,9 +64,9 @@ class Material:
         return self._trust.token(self.scopes, without=without, login=self.login, **changes)
 
     @cached_property
-    def prover(self) -> Prover:
+    def prover(self) -> Forger:
         """The key of a client, which tokens can be bound to."""
-        return Prover()
+        return Forger()
 
     @property
     def good(self) -> str:

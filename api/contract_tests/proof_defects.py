@@ -7,7 +7,7 @@ from typing import Any
 from api.contract_tests.answers import ACCEPTED, INVALID_TOKEN, Expected
 from api.contract_tests.defects import Defect
 from api.contract_tests.material import Credentials, Material
-from api.contract_tests.proving import Prover
+from api.contract_tests.proving import Forger
 
 _HOUR = 3_600  # seconds
 _INVALID_PROOF = Expected(401, "invalid_dpop_proof", "invalid_dpop_proof", scheme="dpop")
@@ -25,8 +25,8 @@ def proven(name: str, expected: Expected, times: int = 1, **changed: Callable[[]
         token = _bound(material)
 
         def prove(method: str, url: str) -> str:
-            claims = {"method": method, **{name: value() for name, value in changed.items()}}
-            return material.prover.proof(**{"url": url, "token": token, **claims})
+            asked = {"method": method, "url": url, "token": token}
+            return material.prover.forged(**{**asked, **{name: value() for name, value in changed.items()}})
 
         return Credentials((f"DPoP {token}",), prove=prove, times=times)
 
@@ -35,7 +35,7 @@ def proven(name: str, expected: Expected, times: int = 1, **changed: Callable[[]
 
 def _as_bearer(material: Material) -> Credentials:
     token = _bound(material)
-    return Credentials((f"Bearer {token}",), prove=lambda method, url: material.prover.proof(url, token, method=method))
+    return Credentials((f"Bearer {token}",), prove=lambda method, url: material.prover.proof(method, url, token))
 
 
 def _without_proof(material: Material) -> Credentials:
@@ -44,19 +44,19 @@ def _without_proof(material: Material) -> Credentials:
 
 def _unbound(material: Material) -> Credentials:
     token = material.good
-    return Credentials((f"DPoP {token}",), prove=lambda method, url: material.prover.proof(url, token, method=method))
+    return Credentials((f"DPoP {token}",), prove=lambda method, url: material.prover.proof(method, url, token))
 
 
 def _other_key(material: Material) -> Credentials:
-    token, other = _bound(material), Prover()
-    return Credentials((f"DPoP {token}",), prove=lambda method, url: other.proof(url, token, method=method))
+    token, other = _bound(material), Forger()
+    return Credentials((f"DPoP {token}",), prove=lambda method, url: other.proof(method, url, token))
 
 
 def _symmetric(material: Material) -> Credentials:
     token = _bound(material)
     jwk = {"kty": "oct", "k": "c2VjcmV0"}
     return Credentials(
-        (f"DPoP {token}",), prove=lambda method, url: material.prover.proof(url, token, {"jwk": jwk}, method)
+        (f"DPoP {token}",), prove=lambda method, url: material.prover.forged(method, url, token, {"jwk": jwk})
     )
 
 

@@ -71,8 +71,9 @@ def bound_call(settings: Settings, scope: str | None, url: str | None, method: s
         url = development_issuer_url(settings.host, settings.port).rstrip("/") + url
     prover = Prover()
     token = request_token(settings, scope, prover)
-    nonce = Nonces(settings.dpop_nonce_secret.encode()).current() if settings.dpop_nonce_secret else None
-    proof = prover.proof(method, _as_the_api_sees(url, settings.base_url), token=token, nonce=nonce)
+    if settings.dpop_nonce_secret:
+        prover.nonce = Nonces(settings.dpop_nonce_secret.encode()).current()
+    proof = prover.proof(method, _as_the_api_sees(url, settings.base_url), token)
     return curl(url, {"Authorization": f"DPoP {token}", "DPoP": proof}, method)
 
 
