@@ -6,13 +6,17 @@ _URI = re.compile(
     r"(https?)://"
     r"(\[[0-9a-f:.]+\]|(?:[a-z0-9._~!$&'()*+,;=-]|%[0-9a-f]{2})+)"
     r"(?::([0-9]{0,9}))?"
-    r"((?:/(?:[a-z0-9._~!$&'()*+,;=:@-]|%[0-9a-f]{2})*)*)"
+    r"((?:/(?:[a-z0-9._~!$&'()*+,;=:@\"<>^`{|}\[\]-]|%[0-9a-f]{2})*)*)"
     r"(?:[?#].*)?",
     re.ASCII | re.DOTALL | re.IGNORECASE,
 )
-"""Scheme, host, port and path (RFC 3986, section 3), with neither a user nor a zone."""
+"""Scheme, host, port and path (RFC 3986, section 3), with neither a user nor a zone.
+
+A path may have what browsers don't escape, though it should be (URL Standard, path percent-encode set).
+"""
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+_TO_BE_ESCAPED = re.compile(r'["<>^`{|}\[\]]')
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65_535
@@ -30,7 +34,8 @@ def normalized(uri: str) -> str | None:
     parts = _URI.fullmatch(uri)
     if parts is None:
         return None
-    scheme, host, path = parts[1].lower(), _ESCAPED.sub(_plain, parts[2]).lower(), _ESCAPED.sub(_plain, parts[4])
+    scheme, host = parts[1].lower(), _ESCAPED.sub(_plain, parts[2]).lower()
+    path = _TO_BE_ESCAPED.sub(lambda found: f"%{ord(found[0]):02X}", _ESCAPED.sub(_plain, parts[4]))
     port = int(parts[3] or _DEFAULT_PORTS[scheme])
     if port > _LAST_PORT:
         return None
