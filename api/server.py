@@ -73,9 +73,12 @@ _SPARE = 4
 
 def _connections() -> int:
     """How many connections a worker has at a time; most of them wait for a request. Each takes a file descriptor."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return _CONNECTIONS if most == resource.RLIM_INFINITY else min(_CONNECTIONS, max(most - _OTHER_FILES, 1))
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS + _OTHER_FILES
+    if files < wanted:
+        files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    return min(_CONNECTIONS, max(files - _OTHER_FILES, 1))
 
 
 _CONNECTIONS, _OTHER_FILES = 4_096, 256
