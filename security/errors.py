@@ -190,7 +190,15 @@ _EXACTLY_ONE = {
 }
 
 
-class InvalidToken(SecurityError):
+class DescribedError(SecurityError):
+    """One whose challenge says as much as its problem document."""
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {"error": self.error, "error_description": self.description}
+
+
+class InvalidToken(DescribedError):
     """The access token is not acceptable; `refusal` says why."""
 
     status_code = HTTPStatus.UNAUTHORIZED
@@ -200,12 +208,8 @@ class InvalidToken(SecurityError):
         super().__init__(description=refusal.value)
         self.refusal = refusal
 
-    @property
-    def parameters(self) -> dict[str, str]:
-        return {"error": self.error, "error_description": self.description}
 
-
-class InvalidProof(SecurityError):
+class InvalidProof(DescribedError):
     """The DPoP proof is not acceptable; `refusal` says why (RFC 9449, section 7.1)."""
 
     status_code = HTTPStatus.UNAUTHORIZED
@@ -216,12 +220,8 @@ class InvalidProof(SecurityError):
         super().__init__(description=refusal.value)
         self.refusal = refusal
 
-    @property
-    def parameters(self) -> dict[str, str]:
-        return {"error": self.error, "error_description": self.description}
 
-
-class UseNonce(SecurityError):
+class UseNonce(DescribedError):
     """The DPoP proof lacks a nonce of this server, or has an old one (RFC 9449, section 9)."""
 
     status_code = HTTPStatus.UNAUTHORIZED
@@ -232,10 +232,6 @@ class UseNonce(SecurityError):
     def __init__(self, nonce: str) -> None:
         super().__init__()
         self.nonce = nonce
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        return {"error": self.error, "error_description": self.description}
 
     @property
     def headers(self) -> dict[str, str]:
@@ -257,7 +253,7 @@ class InsufficientScope(SecurityError):
         return {"error": self.error, "scope": self.required}
 
 
-class InsufficientAuthentication(SecurityError):
+class InsufficientAuthentication(DescribedError):
     """The user has authenticated too weakly or too long ago (RFC 9470, section 3)."""
 
     status_code = HTTPStatus.UNAUTHORIZED
@@ -274,7 +270,7 @@ class InsufficientAuthentication(SecurityError):
     def parameters(self) -> dict[str, str]:
         asked = {"acr_values": self.acr_values, "max_age": self.max_age}
         given = {name: str(value) for name, value in asked.items() if value is not None}
-        return {"error": self.error, "error_description": self.description, **given}
+        return {**super().parameters, **given}
 
 
 class Unavailable(SecurityError):

@@ -16,11 +16,11 @@ from api.app import create_app
 from api.background import in_background
 from api.contract import Contract
 from api.contract_tests.matrix import Matrix, rows
+from api.contract_tests.metadata import checked, resource_metadata, takes_proofs
 from api.contract_tests.operations import requirements
 from api.contract_tests.proof_defects import PROOF_DEFECTS
 from api.contract_tests.results import Result, Verdict
 from api.contract_tests.schema import good_requests, load
-from api.contract_tests.target import takes_proofs
 from api.loading import read_contract
 from api.settings import SPECIFICATION, Settings
 from security import Auth0JWTBearerTokenValidator
@@ -69,7 +69,7 @@ def failed(found: list[Result]) -> set[str]:
 
 def test_every_row_of_proofs_and_logins_passes(tenant: Tenant, tmp_path: Path) -> None:
     with served(tenant, tmp_path, STEP_UP) as url:
-        assert takes_proofs(url)
+        assert takes_proofs(resource_metadata(url), url)
         found = results(tenant, url, STEP_UP)
     assert failed(found) == set()
     checks = [(result.operation, result.check) for result in found]
@@ -97,7 +97,36 @@ def test_server_that_asks_for_nonces_gets_them(tenant: Tenant, tmp_path: Path) -
 
 def test_server_without_proofs_says_so_and_one_that_takes_no_others_is_not_tested(tenant: Tenant) -> None:
     with in_background(create_app(Settings(issuers=(tenant.url,), audience=AUDIENCE))) as url:
-        assert not takes_proofs(url)
+        assert resource_metadata(url) == {}
     required = Settings(issuers=(tenant.url,), audience=AUDIENCE, public_url="http://127.0.0.1", dpop="required")
     with in_background(create_app(required)) as url, pytest.raises(click.ClickException, match="bound tokens only"):
-        takes_proofs(url)
+        resource_metadata(url)
+
+
+METADATA = {"resource": "https://a.example", "authorization_servers": ["https://i.example/"], "scopes_supported": ["r"]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        ({}, Verdict.PASSED),
+        ({"resource": "https://a.example/"}, Verdict.PASSED),
+        ({"resource": "https://b.example"}, Verdict.NOT_RUN),
+        ({"resource": None}, Verdict.NOT_RUN),
+        ({"authorization_servers": ["https://i.example"]}, Verdict.FAILED),
+        ({"authorization_servers": "https://i.example/"}, Verdict.FAILED),
+        ({"authorization_servers": None}, Verdict.FAILED),
+        ({"scopes_supported": []}, Verdict.FAILED),
+        ({"scopes_supported": "r"}, Verdict.FAILED),
+    ],
+)
+def test_metadata_must_be_of_the_api_and_lead_to_tokens(changed: dict[str, Any], verdict: Verdict) -> None:
+    (result,) = checked({**METADATA, **changed}, "https://a.example", "https://i.example/", ["r"])
+    assert result.verdict is verdict
+    assert not takes_proofs({**METADATA, **changed}, "https://a.example")
+    proofs = {**METADATA, **changed, "dpop_signing_alg_values_supported": ["ES256"]}
+    assert takes_proofs(proofs, "https://a.example") is (verdict is not Verdict.NOT_RUN)
+
+
+def test_api_without_metadata_has_nothing_to_check() -> None:
+    assert list(checked({}, "https://a.example", "https://i.example/", [])) == []

@@ -17,15 +17,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from api.contract import ContractError
+from api.contract import ContractError, declared_scopes
 from api.contract_tests.conformance import not_tested
 from api.contract_tests.matrix import rows
+from api.contract_tests.metadata import checked, resource_metadata, takes_proofs
 from api.contract_tests.operations import Requirements, requirements
 from api.contract_tests.report import print_report, write_json, write_junit
 from api.contract_tests.results import NotRun, Progress, Result, exit_code
 from api.contract_tests.running import Options, Run
 from api.contract_tests.sources import read_token
-from api.contract_tests.target import served_here, takes_proofs, trust
+from api.contract_tests.target import served_here, trust
 from api.contract_tests.trust import Trust
 from api.development.clients import is_local
 from api.loading import read_contract
@@ -65,7 +66,9 @@ def test(
             options = Options(needed=needed, examples=examples, seed=seed, read_only=read_only, progress=progress)
             kept = _kept(keep) if keep else ()
             trusted = trust(served, environ(), kept=kept, wait=wait, progress=progress)
-            proofs = takes_proofs(at)
+            metadata = resource_metadata(at)
+            results += checked(metadata, at, trusted.issuer, declared_scopes(contract))
+            proofs = takes_proofs(metadata, at)
             test_run = Run(contract=contract, url=at, trust=trusted, tested=tested, options=options, proofs=proofs)
             code = _collect(results, test_run.results())
     except ContractError as error:

@@ -6,9 +6,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import click
-import httpx
-
 from api.app import build, create_app
 from api.background import in_background
 from api.contract import declared_scopes
@@ -19,7 +16,6 @@ from api.development.clients import is_local
 from api.development.issuer import SIGNING_ENDPOINT, DevelopmentIssuer, serve_in_background
 from api.listening import listen
 from api.loading import load_contract
-from api.resource import WELL_KNOWN
 from api.settings import Settings, development_issuer_url
 from security.issuer import Issuer, IssuerError
 from security.keys import KeyIndex
@@ -49,27 +45,6 @@ def served_here(settings: Settings) -> Iterator[tuple[str, Settings]]:
     settings = replace(settings, public_url=development_issuer_url("127.0.0.1", port).rstrip("/"))
     with in_background(build(create_app(settings)), port) as url:
         yield url, settings
-
-
-def takes_proofs(url: str) -> bool:
-    """Whether the API at a URL takes bound tokens with proofs, as its metadata says (RFC 9728).
-
-    Raises:
-        click.ClickException: It takes no others.
-    """
-    try:
-        answer = httpx.get(url.rstrip("/") + WELL_KNOWN, trust_env=not is_local(url))
-        metadata = answer.json() if answer.is_success else {}
-    except (httpx.HTTPError, ValueError):
-        return False
-    if not isinstance(metadata, dict):
-        return False
-    if metadata.get("dpop_bound_access_tokens_required") is True:
-        raise click.ClickException(
-            "The API takes bound tokens only (DPoP), and most of these tests present others. Test it with DPOP=allowed."
-        )
-    algorithms = metadata.get("dpop_signing_alg_values_supported")
-    return isinstance(algorithms, list) and "ES256" in algorithms
 
 
 def trust(
