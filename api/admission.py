@@ -23,6 +23,7 @@ TURN = "api.turn"
 _BUSY = "The server is busy. Try again shortly."
 _RETRY = {"Retry-After": "1"}
 
+_EXPOSED = b"access-control-expose-headers", b"Retry-After, X-Request-Id"
 _PATIENCE = 0.05
 """Seconds for which a request waits for its turn. What makes others wait longer isn't computing, but waiting itself."""
 
@@ -116,6 +117,6 @@ class Admission:
         headers = [*self._headers, (b"x-request-id", scope[RECORD]["request_id"].encode())]
         origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
         if origin in self._origins:
-            headers += [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+            headers += [(b"access-control-allow-origin", origin), (b"vary", b"Origin"), _EXPOSED]
         await send({"type": "http.response.start", "status": 503, "headers": headers})
         await send(self._body)

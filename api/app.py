@@ -50,8 +50,9 @@ def create_app(
 
         observers.append(count_request)
         options["on_fetch"] = count_fetch
-    options["dpop"] = make_dpop(settings)
-    validator = validator or Auth0JWTBearerTokenValidator(settings.issuers, settings.audience, **options)
+    if validator is None:
+        dpop = make_dpop(settings)
+        validator = Auth0JWTBearerTokenValidator(settings.issuers, settings.audience, dpop=dpop, **options)
     app = FlaskApp(
         __name__,
         lifespan=_lifespan,

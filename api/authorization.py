@@ -5,6 +5,7 @@ Takes its place in Connexion's list of middlewares.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -109,7 +110,8 @@ class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
             return credentials
         # As the client has sent it: a proxy may have changed the rest of the URL, so that is configured.
         path = scope.get("raw_path") or scope["path"].encode()
-        return credentials._replace(
+        return replace(
+            credentials,
             proofs=tuple(_fields(scope, b"dpop")),
             method=scope["method"],
             url=f"{self._url}{path.decode('latin-1')}",
@@ -143,9 +145,13 @@ def _spoken(scheme: Mapping[str, Any], protection: Protection) -> Iterator[str]:
     if kind not in ("oauth2", "bearer"):
         yield _SCHEMES[kind]
         return
-    function = scheme.get("x-tokenInfoFunc" if kind == "oauth2" else "x-bearerInfoFunc")
-    ours = get_function_from_name(function) is security.token_info
-    yield from protection.schemes if ours else ("Bearer",)
+    yield from protection.schemes if takes_proofs(scheme) else ("Bearer",)
+
+
+def takes_proofs(scheme: Mapping[str, Any]) -> bool:
+    """Whether the function that validates a scheme's tokens is the one that checks proofs."""
+    function = scheme.get("x-tokenInfoFunc") or scheme.get("x-bearerInfoFunc")
+    return bool(function) and get_function_from_name(function) is security.token_info
 
 
 def _fields(scope: Scope, wanted: bytes) -> list[str]:

@@ -40,7 +40,7 @@ class Bridge:
             await self._others(cast(Any, scope), cast(Any, receive), cast(Any, send))  # a2wsgi has types of its own
             return
         loop = scope.get(THREAD) or asyncio.get_running_loop()
-        answer = _Answer(lambda message: asyncio.run_coroutine_threadsafe(_sent(send, message), loop).result())
+        answer = _Answer(partial(_send_and_wait, loop, send))
         if THREAD in scope:
             scope[TURN].end()
             self._run(scope, receive, loop, answer)
@@ -99,6 +99,19 @@ def _variable(field: bytes) -> str:
     name = field.decode("latin-1").upper().replace("-", "_")
     # By the field: `content_type` would otherwise speak for `Content-Type`, which the body has been validated by.
     return name if field in (b"content-length", b"content-type") else f"HTTP_{name}"
+
+
+def _send_and_wait(loop: asyncio.AbstractEventLoop, send: Send, message: Message) -> None:
+    sending = asyncio.run_coroutine_threadsafe(_sent(send, message), loop)
+    try:
+        sending.result(SEND_SECONDS)
+    except TimeoutError:
+        sending.cancel()
+        raise
+
+
+SEND_SECONDS = 30
+"""In which a client must take a part of a stream."""
 
 
 async def _received(receive: Receive) -> Message:

@@ -16,8 +16,10 @@ def make_dpop(settings: Settings) -> DPoP | None:
     """What checks proofs; nothing if they aren't taken.
 
     Raises:
-        SettingsError: It can't be remembered which have been used.
+        SettingsError: It can't be remembered which have been used, or isn't known which URL they must name.
     """
+    if settings.dpop in ("allowed", "required") and not settings.base_url:
+        raise SettingsError(f"DPoP is {settings.dpop}, but it isn't known where the API is reached. Set PUBLIC_URL.")
     if settings.dpop == "disabled" or not settings.base_url:
         return None
     secret = settings.dpop_nonce_secret

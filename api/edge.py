@@ -36,6 +36,12 @@ def edge_middlewares(*, trusted_proxies: Networks, cors_origins: Iterable[str], 
     return [*proxy, SafeHeaders, *([cors] if cors_origins else [])]
 
 
+def own_path(scope: Scope) -> str:
+    """The path without what a proxy has put in front."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
 class SafeHeaders:
     """Sniffs nothing, refers nowhere, and keeps what was answered to a token out of caches (RFC 9111, section 3.5).
 

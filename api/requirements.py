@@ -53,6 +53,8 @@ class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion'
             presented = request.scope[CREDENTIALS]
             if presented is None or (presented.scheme != "Bearer" and not checks_proofs):
                 return NO_VALUE
+            if not checks_proofs and TURN in request.scope:
+                request.scope[TURN].end()  # it may wait for something
             offered = {"request": request, "required_scopes": required_scopes}
             claims = token_info(presented.token, **{name: offered[name] for name in wanted})
             if not isinstance(claims, AccessToken):

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.authorization import ProtectedResource
 from api.contract import Contract, base_path, declared_scopes
+from api.edge import own_path
 from api.settings import Settings
 from security import Auth0JWTBearerTokenValidator
 from security.dpop import PROOF_ALGORITHMS
@@ -30,7 +31,7 @@ def protected_resource(settings: Settings, validator: Auth0JWTBearerTokenValidat
 
 def resource_metadata(resource: ProtectedResource, contract: Contract, *, swagger_ui: bool) -> dict[str, Any]:
     """The metadata (RFC 9728, section 2)."""
-    schemes = resource.protection.schemes
+    schemes, scopes = resource.protection.schemes, declared_scopes(contract)
     proofs = {
         "dpop_signing_alg_values_supported": list(_ALGORITHMS),
         "dpop_bound_access_tokens_required": "Bearer" not in schemes,
@@ -39,7 +40,7 @@ def resource_metadata(resource: ProtectedResource, contract: Contract, *, swagge
         "resource": resource.url,
         "resource_name": contract["info"]["title"],
         "authorization_servers": list(resource.validator.issuers),
-        "scopes_supported": declared_scopes(contract),
+        **({"scopes_supported": scopes} if scopes else {}),
         "bearer_methods_supported": ["header"] if "Bearer" in schemes else [],
         **(proofs if "DPoP" in schemes else {}),
         **({"resource_documentation": f"{resource.url}{base_path(contract)}/ui/"} if swagger_ui else {}),
@@ -52,7 +53,7 @@ class Metadata:
     Args:
         app: The application.
         resource: What the metadata is of. Without a URL there is none.
-        contract: What it offers.
+        contract: What it offers. Its own paths come first.
         swagger_ui: Whether that is described by Swagger UI.
     """
 
@@ -60,11 +61,12 @@ class Metadata:
         self._app = app
         self._paths: set[str] = set()
         if resource.url:
-            self._paths = {WELL_KNOWN, WELL_KNOWN + urlsplit(resource.url).path}
+            own = {base_path(contract) + path for path in contract["paths"]}
+            self._paths = {WELL_KNOWN, WELL_KNOWN + urlsplit(resource.url).path} - own
             self._text = json.dumps(resource_metadata(resource, contract, swagger_ui=swagger_ui))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] not in self._paths:
+        if scope["type"] != "http" or own_path(scope) not in self._paths:
             await self._app(scope, receive, send)
             return
         if scope["method"] not in ("GET", "HEAD"):

@@ -220,10 +220,11 @@ def _algorithms(environ: Mapping[str, str], default: tuple[str, ...]) -> tuple[s
 
 def _public_url(environ: Mapping[str, str]) -> str | None:
     url = environ.get("PUBLIC_URL") or None
-    # A query or a fragment would take the paths in, so that a proof for one operation was one for all.
-    if url and (normalized(url) is None or "?" in url or "#" in url):
-        raise SettingsError(f"PUBLIC_URL is {url!r}. Set it to a URL like https://api.example.com.")
-    return url.rstrip("/") if url else None
+    url = url.rstrip("/") if url else None
+    # Clients compare it to the character, and a query would take the paths in.
+    if url and (normalized(url) or "").rstrip("/") != url:
+        raise SettingsError(f"PUBLIC_URL is {url!r}. Set it to a URL in its normal form, like https://api.example.com.")
+    return url
 
 
 def _dpop(environ: Mapping[str, str], *, known: bool) -> str | None:

@@ -31,8 +31,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 from swagger_ui_bundle import swagger_ui_path
 
-from api.authorization import ProtectedResource
+from api.authorization import ProtectedResource, takes_proofs
 from api.contract import Contract, declared_scopes
+from api.edge import own_path
 from api.threads import THREAD, NeedsEventLoop
 from security.issuer import Endpoints, IssuerError
 
@@ -102,7 +103,7 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            path = _path(scope)
+            path = own_path(scope)
             page = self._pages.get(path)
             if page is None and path.startswith(f"{self._base}/ui/"):
                 page = self._file
@@ -136,7 +137,7 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
         return Response(script, media_type="text/javascript", headers=_NO_CACHE)
 
     async def _file(self, request: Request) -> Response:
-        name = _path(request.scope).removeprefix(f"{self._base}/ui/")
+        name = own_path(request.scope).removeprefix(f"{self._base}/ui/")
         response = await self._files.get_response(name, request.scope)
         if response.headers.get("content-type", "").startswith("text/html"):
             response.headers.update(
@@ -170,7 +171,7 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
         for scheme in contract.get("components", {}).get("securitySchemes", {}).values():
             for flow in scheme.get("flows", {}).values():
                 flow.update({name: url for name, url in urls.items() if name in flow})
-            if scheme["type"] == "oauth2" and "DPoP" in self._resource.protection.schemes:
+            if takes_proofs(scheme) and "DPoP" in self._resource.protection.schemes:
                 required = "Bearer" not in self._resource.protection.schemes
                 scheme["x-dpop"] = {"required": required, "algorithms": list(self._resource.protection.algorithms)}
         return contract
@@ -213,12 +214,6 @@ _NO_CACHE = {"Cache-Control": "no-cache"}
 def _as_yaml(contract: Contract) -> str:
     text: str = yaml.safe_dump(contract, sort_keys=False, allow_unicode=True, width=120)
     return text
-
-
-def _path(scope: Scope) -> str:
-    """The path without what a proxy has put in front."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _prefix(request: Request) -> str:

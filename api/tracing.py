@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from functools import partial
 
 from opentelemetry import trace
-from opentelemetry.propagate import extract
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.networks import Networks, comes_from
@@ -19,6 +19,7 @@ from api.threads import NeedsEventLoop
 
 _TRACE = "api.trace"
 _FLUSH_SECONDS = 5
+_CALLER = TraceContextTextMapPropagator()  # alone: others log what they can't read, whoever has sent it
 
 
 def export_traces() -> None:
@@ -69,9 +70,10 @@ class Traced:
         self._end(span, record)
 
     def _begin(self, scope: Scope) -> Span:
-        fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        said = extract(fields)
         trusted = comes_from(scope, self._trusted)
+        taken = (b"traceparent", b"tracestate") if trusted else (b"traceparent",)
+        fields = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in taken}
+        said = _CALLER.extract(fields)
         caller = trace.get_current_span(said).get_span_context()
         attributes = {"http.request.method": scope["method"], "url.scheme": scope["scheme"], "url.path": scope["path"]}
         return self._tracer.start_span(

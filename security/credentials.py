@@ -5,7 +5,7 @@ Only header fields are accepted: URLs end up in logs.
 
 import re
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from security.errors import InvalidRequest
@@ -14,7 +14,8 @@ CREDENTIALS = "security.credentials"
 """Where a request's ASGI scope holds its `Credentials`; `None` if it presents none."""
 
 
-class Credentials(NamedTuple):
+@dataclass(slots=True)
+class Credentials:
     """An access token as a request presents it; with `DPoP`, the proofs beside it and what they must be made for.
 
     `used` holds the proofs that this request has used: it may be verified against several requirements.
@@ -25,7 +26,7 @@ class Credentials(NamedTuple):
     proofs: tuple[str, ...] = ()
     method: str = ""
     url: str = ""
-    used: set[bytes] | None = None
+    used: set[bytes] = field(default_factory=set)
 
 
 def presented(

@@ -1,5 +1,6 @@
 """Proofs that a client holds the key which its access token is bound to: DPoP (RFC 9449)."""
 
+import asyncio
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
@@ -9,12 +10,12 @@ from typing import Any, NamedTuple
 
 from security.claims import is_date
 from security.credentials import Credentials
-from security.errors import Flaw, InvalidProof, InvalidToken, Refusal, UseNonce
+from security.errors import Flaw, InvalidProof, InvalidToken, Refusal, ReplaysUnavailable, UseNonce
 from security.jwt import MAX_REMEMBERED, SignedJWT, header_of
 from security.keys import ALGORITHMS, PublicKey, public_key, verifies, verify_signature
 from security.nonces import Nonces
 from security.replays import Replays
-from security.uris import normalized
+from security.uris import names
 from security.verified import digest
 
 PROOF_ALGORITHMS = ALGORITHMS
@@ -27,6 +28,9 @@ _CLOCKS = 60
 """Seconds by which the clocks of machines that share what has been used may differ."""
 
 _PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))  # RFC 7518, section 6
+_MOST_WAITING = 40
+"""Requests of an event loop at a time, each of which waits for less than a second or two."""
+
 _MOST = 1_024  # characters of `jti`, which RFC 9449 doesn't limit
 
 
@@ -59,6 +63,7 @@ class DPoP:
         self.required = required
         self.nonces = nonces
         self._replays = replays
+        self._waiting = 0
         self._clock = clock
 
     def check(self, credentials: Credentials, thumbprint: str) -> Proof:
@@ -109,6 +114,16 @@ class DPoP:
         if not self._replays.use(proof.id, proof.until):
             raise InvalidProof(Flaw.REPLAYED)
 
+    async def use_later(self, proof: Proof) -> None:
+        """Use a proof, in a thread of its own. Raises as `use`, and when too many wait already."""
+        if self._waiting >= _MOST_WAITING:
+            raise ReplaysUnavailable
+        self._waiting += 1
+        try:
+            await asyncio.to_thread(self.use, proof)
+        finally:
+            self._waiting -= 1
+
     def _check(self, jwt: SignedJWT, key: "_ProofKey", credentials: Credentials, ath: str | None) -> Proof:
         if not verify_signature(key.alg, key.key, jwt.signing_input, jwt.signature):
             raise InvalidProof(Flaw.SIGNATURE)
@@ -121,8 +136,7 @@ class DPoP:
             raise InvalidProof(Flaw.CLAIMS)
         if claims["htm"] != credentials.method:
             raise InvalidProof(Flaw.METHOD)
-        asked = normalized(credentials.url)
-        if asked is None or normalized(claims["htu"]) != asked:
+        if not names(claims["htu"], credentials.url):
             raise InvalidProof(Flaw.URI)
         if self.nonces and not self.nonces.accepts(claims.get("nonce")):
             raise UseNonce(self.nonces.current())

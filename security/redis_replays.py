@@ -5,6 +5,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -55,6 +56,8 @@ class RedisReplays:
             self._redis.connection_pool.connection_class(**self._redis.connection_pool.connection_kwargs)
         except (TypeError, redis.RedisError) as error:
             raise ValueError("the URL has an option that isn't known") from error
+        with suppress(ReplaysUnavailable):  # so that forks know which memory was there
+            self._look()
 
     def use(self, proof_id: bytes, until: float) -> bool:
         """See `security.replays.Replays`."""
@@ -72,6 +75,15 @@ class RedisReplays:
         if first and until <= self._lost_until:
             raise ReplaysUnavailable
         return bool(first)
+
+    def _look(self) -> None:
+        with self._outages.attempt():
+            transaction = self._redis.pipeline()
+            transaction.set(_MEMORY, secrets.token_bytes(16), nx=True)
+            transaction.get(_MEMORY)
+            _, memory = transaction.execute()
+            self._redis.close()  # no connection crosses a fork
+        self._note(memory)
 
     def _note(self, memory: bytes) -> None:
         """Note which memory answers: another than before knows nothing of what that had known."""

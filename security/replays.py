@@ -136,11 +136,11 @@ class SQLiteReplays:
             return self._connection
         self._close()
         file = self._path.resolve() if self._path.exists() else self._make()
-        connection = connect(file, _WAIT_SECONDS)
+        connection = connect(file, _WAIT_SECONDS, self._clock())
         self._connection, self._pid = connection, os.getpid()
         known, self._file = self._file, _identity(file)
         if known not in (None, self._file):
-            connection.execute("UPDATE forgotten SET until = max(until, ?)", (self._clock() + LIFETIME,))
+            connection.execute("UPDATE forgotten SET until = max(until, made + ?)", (LIFETIME,))
         return connection
 
     def _make(self) -> Path:
@@ -151,7 +151,7 @@ class SQLiteReplays:
         with alone_in(self._path.parent, _WAIT_SECONDS):
             if not self._path.exists():
                 file = self._path.with_name(f"{self._path.stem}-{secrets.token_hex(8)}{self._path.suffix}")
-                connect(file, _WAIT_SECONDS).close()
+                connect(file, _WAIT_SECONDS, self._clock()).close()
                 self._path.unlink(missing_ok=True)  # it leads nowhere
                 self._path.symlink_to(file.name)
         return self._path.resolve()

@@ -19,33 +19,34 @@ _FREE_PAGES = 64
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS proofs (id BLOB PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS proofs_until ON proofs (until)",
-    # Of those forgotten, the latest.
-    "CREATE TABLE IF NOT EXISTS forgotten (until REAL NOT NULL)",
-    "INSERT INTO forgotten SELECT 0 WHERE NOT EXISTS (SELECT * FROM forgotten)",
+    # Of those forgotten, the latest; and when the file was made.
+    "CREATE TABLE IF NOT EXISTS forgotten (until REAL NOT NULL, made REAL NOT NULL)",
+    "INSERT INTO forgotten SELECT 0, :now WHERE NOT EXISTS (SELECT * FROM forgotten)",
     f"PRAGMA application_id = {_APPLICATION}",
 )
 
 
-def connect(file: Path, wait_seconds: float) -> sqlite3.Connection:
+def connect(file: Path, wait_seconds: float, now: float) -> sqlite3.Connection:
     """Open the database, which is made if need be. Each statement is a transaction of its own.
 
     Args:
         file: Where it is, not a link.
         wait_seconds: How long a statement waits for other processes.
+        now: Seconds since the epoch.
 
     Raises:
         sqlite3.Error: It can't be used, or is another program's.
     """
     connection = sqlite3.connect(file, timeout=wait_seconds, isolation_level=None, check_same_thread=False)
     try:
-        _prepare(connection)
+        _prepare(connection, now)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _prepare(connection: sqlite3.Connection, now: float) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != _APPLICATION and (application or tables):
@@ -55,7 +56,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     if application != _APPLICATION:
         connection.execute("BEGIN IMMEDIATE")
         for statement in _TABLES:
-            connection.execute(statement)
+            connection.execute(statement, {"now": now} if ":now" in statement else {})
         connection.execute("COMMIT")
 
 

@@ -22,6 +22,18 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65_535
 
 
+def names(htu: str, url: str) -> bool:
+    """Whether a proof's `htu` names the URL that was asked for.
+
+    None names a URL with dot segments: servers may take them for data, and so serve something else than it says.
+    """
+    asked = normalized(url)
+    return asked is not None and not _DOTS.search(url) and normalized(htu) == asked
+
+
+_DOTS = re.compile(r"/(?:\.|%2e){1,2}(?:[/?#]|$)", re.IGNORECASE)
+
+
 def normalized(uri: str) -> str | None:
     """An http or https URI without query and fragment, normalized by its syntax and its scheme.
 
@@ -54,7 +66,7 @@ def _without_dots(path: str) -> str:
     segments = path.split("/")[1:] or [""]
     for segment in segments:
         if segment == "..":
-            kept = kept[:-1]
+            del kept[-1:]
         elif segment != ".":
             kept.append(segment)
     if segments[-1] in (".", ".."):

@@ -143,12 +143,14 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             access_token, proof = self._check(credentials, None)
         except KeyPending as pending:
             return self._validate_later(credentials, pending)
-        if proof is None:
+        if proof is None or self.dpop is None or proof.id in credentials.used:
             return access_token
         if before_blocking is None:
             return self._use_later(access_token, proof, credentials)
         before_blocking()
-        return self._use(access_token, proof, credentials)
+        self.dpop.use(proof)
+        credentials.used.add(proof.id)
+        return access_token
 
     async def _validate_later(self, credentials: Credentials, pending: KeyPending) -> AccessToken:
         while True:
@@ -159,13 +161,9 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
                 pending = raised
 
     async def _use_later(self, access_token: AccessToken, proof: Proof | None, credentials: Credentials) -> AccessToken:
-        return await asyncio.to_thread(self._use, access_token, proof, credentials) if proof else access_token
-
-    def _use(self, access_token: AccessToken, proof: Proof | None, credentials: Credentials) -> AccessToken:
-        used = set() if credentials.used is None else credentials.used
-        if proof and self.dpop and proof.id not in used:
-            self.dpop.use(proof)
-            used.add(proof.id)
+        if proof and self.dpop and proof.id not in credentials.used:
+            await self.dpop.use_later(proof)
+            credentials.used.add(proof.id)
         return access_token
 
     def unready(self) -> list[str]:

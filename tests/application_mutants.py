@@ -23,7 +23,8 @@ def mutant(what: str, caught_by: str, *edit: str, also: tuple[Edit, ...] = (), s
 
 PRIVATE, SCOPED = "GET /api/private", "GET /api/private-scoped"
 SPEC, HANDLERS, COMBINING, PROBLEMS = "openapi.yaml", "api/handlers.py", "api/requirements.py", "api/problems.py"
-BEARER, CLAIMS, ERRORS, VALIDATOR = "security/bearer.py", "security/claims.py", "security/errors.py", "security/validator.py"
+CREDENTIALS, CLAIMS, ERRORS, VALIDATOR = "security/credentials.py", "security/claims.py", "security/errors.py", "security/validator.py"
+DPOP, URIS = "security/dpop.py", "security/uris.py"
 
 SCOPE = '- oauth2: ["read:messages"]'
 LAST_HANDLER = '"to see this."\n    }\n'
@@ -46,9 +47,9 @@ EMBEDDED = '''        if "jwk" in jwt.header:
             key = RSAKey.import_key(jwt.header["jwk"])
 '''
 IN_QUERY = '''    if not authorization and query_string.startswith(b"access_token="):
-        return query_string[13:].decode()
+        return Credentials("Bearer", query_string[13:].decode())
 '''
-CHALLENGE = """return f'Bearer error="{self.error}", error_description="{self.description}"'"""
+CHALLENGE = '        return {"error": self.error, "error_description": self.description}\n'
 
 SERVED_CONTRACT = [
     mutant("security removed from an operation", f"{PRIVATE}: no credentials", SPEC, "      operationId: api.handlers.private\n", "      operationId: api.handlers.private\n      security: []\n"),
@@ -64,8 +65,8 @@ TOKEN_CHECKS = [
     mutant("expiry ignored", f"{PRIVATE}: expired", CLAIMS, "    (_not_expired, Refusal.EXPIRED),\n", ""),
     mutant("audience ignored", f"{PRIVATE}: for another audience", CLAIMS, "    (_audience, Refusal.AUDIENCE),\n", ""),
     mutant("not-before ignored", f"{PRIVATE}: not yet valid", CLAIMS, "    (_begun, Refusal.NOT_YET_VALID),\n", ""),
-    mutant("confirmation ignored", f"{PRIVATE}: bound to a key", CLAIMS, "    (_bearer, Refusal.SENDER_CONSTRAINED),\n", ""),
-    mutant("one kind of confirmation ignored", f"{PRIVATE}: bound to a certificate", CLAIMS, 'return "cnf" not in claims', 'return "jkt" not in claims.get("cnf", {})'),
+    mutant("confirmation ignored", f"{PRIVATE}: bound to a key", VALIDATOR, 'if "cnf" in access_token:', "if False:"),
+    mutant("one kind of confirmation ignored", f"{PRIVATE}: bound to a certificate", VALIDATOR, 'if "cnf" in access_token:', 'if "jkt" in access_token.get("cnf", {}):'),
     mutant("issuer ignored", f"{PRIVATE}: of another issuer", VALIDATOR, "if not isinstance(issuer, str) or issuer not in self._keys:", "if not issuer:", also=((VALIDATOR, "self._keys[issuer].key", "next(iter(self._keys.values())).key"),)),
     mutant("signature ignored", f"{PRIVATE}: altered after signing", VALIDATOR, SIGNATURE, "        if False:\n"),
     mutant("missing signature accepted", f"{PRIVATE}: signature left away", VALIDATOR, SIGNATURE, SIGNATURE.replace("if not", "if jwt.signature and not")),
@@ -84,11 +85,11 @@ REQUIREMENTS = [
 ]
 
 PRESENTATION = [
-    mutant("another scheme accepted", f"{PRIVATE}: a good token, another scheme", BEARER, "(?i:bearer)", "(?i:bearer|token)"),
-    mutant("the scheme's letters matter", f"{PRIVATE}: a good token after 'bearer'", BEARER, "(?i:bearer)", "Bearer"),
-    mutant("a token in the query accepted", f"{PRIVATE}: a good token in the query", BEARER, "    if not _BEARER.match(credentials):", IN_QUERY + "    if not _BEARER.match(credentials):"),
-    mutant("a token in the query overlooked", f"{PRIVATE}: a token in the query, too", BEARER, ' or _names_a_token(query_string):', ":"),
-    mutant("two header fields accepted", f"{PRIVATE}: two header fields", BEARER, "if len(authorization) > 1:", "if False:"),
+    mutant("another scheme accepted", f"{PRIVATE}: a good token, another scheme", CREDENTIALS, '{"bearer": "Bearer", ', '{"bearer": "Bearer", "token": "Bearer", ', also=((CREDENTIALS, "credentials[len(scheme) :].lstrip", "credentials[len(named[0]) :].lstrip"), (CREDENTIALS, "credentials[len(scheme) : len(scheme) + 1]", "credentials[len(named[0]) : len(named[0]) + 1]"))),
+    mutant("the scheme's letters matter", f"{PRIVATE}: a good token after 'bearer'", CREDENTIALS, "named[0].lower()", 'named[0].replace("B", "b")'),
+    mutant("a token in the query accepted", f"{PRIVATE}: a good token in the query", CREDENTIALS, "    if len(authorization) > 1:", IN_QUERY + "    if len(authorization) > 1:"),
+    mutant("a token in the query overlooked", f"{PRIVATE}: a token in the query, too", CREDENTIALS, ' or _names_a_token(query_string):', ":"),
+    mutant("two header fields accepted", f"{PRIVATE}: two header fields", CREDENTIALS, "if len(authorization) > 1:", "if False:"),
 ]
 
 REFUSALS = [
@@ -96,9 +97,9 @@ REFUSALS = [
     mutant("401 for 403", f"{SCOPED}: without read:messages", ERRORS, "HTTPStatus.FORBIDDEN", "HTTPStatus.UNAUTHORIZED"),
     mutant("401 for 400", f"{PRIVATE}: no token after the scheme", ERRORS, "HTTPStatus.BAD_REQUEST", "HTTPStatus.UNAUTHORIZED"),
     mutant("no challenge", f"{PRIVATE}: expired", ERRORS, 'return {"WWW-Authenticate": self.challenge} if self.challenge else {}', "return {}"),
-    mutant("no error in the challenge", f"{PRIVATE}: expired", ERRORS, CHALLENGE, 'return "Bearer"'),
-    mutant("an error without credentials", f"{PRIVATE}: no credentials", ERRORS, """realm="{self.realm}"'""", """realm="{self.realm}", error="invalid_token"'"""),
-    mutant("the wrong scope in the challenge", f"{SCOPED}: without read:messages", ERRORS, 'scope="{self.required}"', 'scope="openid"'),
+    mutant("no error in the challenge", f"{PRIVATE}: expired", ERRORS, CHALLENGE, "        return {}\n"),
+    mutant("an error without credentials", f"{PRIVATE}: no credentials", ERRORS, "            self.protection.challenge(scheme, realm=self.protection.realm)\n            if", '            self.protection.challenge(scheme, error="invalid_token")\n            if'),
+    mutant("the wrong scope in the challenge", f"{SCOPED}: without read:messages", ERRORS, '"scope": self.required}', '"scope": "openid"}'),
     mutant("the token's own scopes echoed", f"{SCOPED}: without read:messages", VALIDATOR, 'InsufficientScope(" ".join(required))', 'InsufficientScope(token.get("scope", ""))'),
     mutant("the token echoed", f"{PRIVATE}: expired", PROBLEMS, "_response(error.problem, error.headers)", '_response(error.problem | {"detail": _.headers.get("authorization", "")}, error.headers)'),
     mutant("another problem code", f"{PRIVATE}: expired", ERRORS, '"code": self.error,', '"code": "unauthorized",'),
@@ -111,4 +112,22 @@ FORMS = [
     mutant("a handler that fails", f"{PRIVATE}: a good token", HANDLERS, '    """Greet whoever is authenticated."""\n', "    raise RuntimeError\n"),
 ]
 
-MUTANTS = [*SERVED_CONTRACT, *TOKEN_CHECKS, *REQUIREMENTS, *PRESENTATION, *REFUSALS, *FORMS]
+PROOFS = [
+    mutant("proofs used again", f"{PRIVATE}: a proof that has been used", VALIDATOR, "        self.dpop.use(proof)\n", ""),
+    mutant("a proof's key not compared", f"{PRIVATE}: a proof with another key", DPOP, "if key.thumbprint != thumbprint:", "if False:"),
+    mutant("a proof's signature ignored", f"{PRIVATE}: a proof signed with another key than its own", DPOP, "if not verify_signature(key.alg, key.key, jwt.signing_input, jwt.signature):", "if False:"),
+    mutant("a proof's type ignored", f"{PRIVATE}: a proof of another type", DPOP, 'if header.get("typ") != "dpop+jwt":', "if False:"),
+    mutant("a private key in a proof accepted", f"{PRIVATE}: a proof with the private key", DPOP, " or not _PRIVATE.isdisjoint(jwk):", ":", also=(("security/keys.py", "        if key.is_private:\n", "        if False:\n"),)),
+    mutant("one of several proofs taken", f"{PRIVATE}: a bound token with two proofs", DPOP, "if len(proofs) != 1:", "if not proofs:"),
+    mutant("a proof's token not compared", f"{PRIVATE}: a proof for another token", DPOP, 'if ath not in (None, claims.get("ath")):', "if False:"),
+    mutant("a proof for no token accepted", f"{PRIVATE}: a proof for no token", DPOP, 'if ath is None else ("jti", "htm", "htu", "ath"))', 'if "ath" not in claims else ("jti", "htm", "htu", "ath"))', also=((DPOP, 'if ath not in (None, claims.get("ath")):', 'if "ath" in claims and ath not in (None, claims["ath"]):'),)),
+    mutant("a proof's method not compared", f"{PRIVATE}: a proof for another method", DPOP, 'if claims["htm"] != credentials.method:', "if False:"),
+    mutant("a proof's host only compared", f"{PRIVATE}: a proof for another path", URIS, "normalized(htu) == asked", 'str(normalized(htu)).split("/")[2] == asked.split("/")[2]'),
+    mutant("a proof's path only compared", f"{PRIVATE}: a proof for another host", URIS, "normalized(htu) == asked", 'str(normalized(htu)).split("/")[3:] == asked.split("/")[3:]'),
+    mutant("a proof's age ignored", f"{PRIVATE}: a proof that is too old", DPOP, "if not -_FUTURE <= self._clock() - claims", "if not -_FUTURE <= min(self._clock() - claims", also=((DPOP, '["iat"] <= _PAST:', '["iat"], 0) <= _PAST:'),)),
+    mutant("a proof's future ignored", f"{PRIVATE}: a proof from the future", DPOP, "if not -_FUTURE <= self._clock() - claims", "if not -9_999 <= self._clock() - claims"),
+    mutant("bound tokens refused", f"{PRIVATE}: a bound token with its proof", CLAIMS, 'cnf.keys() != {"jkt"}', 'cnf.keys() != {"kid"}'),
+    mutant("an unbound token with a proof accepted", f"{PRIVATE}: a token that isn't bound, with a proof", VALIDATOR, "        thumbprint = bound_to(access_token)\n", "        thumbprint = bound_to(access_token)\n        if thumbprint is None:\n            return access_token, None\n"),
+]
+
+MUTANTS = [*PROOFS, *SERVED_CONTRACT, *TOKEN_CHECKS, *REQUIREMENTS, *PRESENTATION, *REFUSALS, *FORMS]

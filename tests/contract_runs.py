@@ -7,6 +7,7 @@ from typing import Any
 from connexion.json_schema import resolve_refs
 
 from api.contract import Contract
+from api.contract_tests.metadata import resource_metadata, takes_proofs
 from api.contract_tests.operations import ANY_LOGIN, Login, requirements
 from api.contract_tests.results import Result, Verdict
 from api.contract_tests.running import Options, Run
@@ -44,7 +45,10 @@ def results(contract: Contract, url: str, tenant: Tenant, **options: Any) -> lis
     """What a whole run finds."""
     contract = resolve_refs(contract)
     tested = requirements(contract)
-    run = Run(contract=contract, url=url, trust=trusting(tenant), tested=tested, options=Options(**options))
+    proofs = takes_proofs(resource_metadata(url), url)
+    run = Run(
+        contract=contract, url=url, trust=trusting(tenant), tested=tested, options=Options(**options), proofs=proofs
+    )
     return list(run.results())
 
 

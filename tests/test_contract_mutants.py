@@ -15,6 +15,7 @@ from tests.application_mutants import MUTANTS, Edit, Mutant
 from tests.contract_runs import SHOP, failures, results
 from tests.processes import ROOT, api, running
 from tests.tenant import AUDIENCE, Tenant
+from tests.test_commands import free_port
 
 
 @contextmanager
@@ -27,12 +28,13 @@ def served(place: Path, tenant: Tenant, edits: Sequence[Edit], *, shop: bool = F
         text = (place / file).read_text()
         assert text.count(old) == 1, f"{file} has no single place that reads {old!r}"
         (place / file).write_text(text.replace(old, new))
-    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, "PORT": "0", "PYTHONPATH": str(SHOP)}
+    port = free_port()
+    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, "PORT": str(port), "PYTHONPATH": str(SHOP)}
+    environ["PUBLIC_URL"] = url = f"http://127.0.0.1:{port}"
     spec = ["--spec", str(SHOP / "openapi.yaml")] if shop else []
     with running(api("serve", *spec), environ, cwd=place) as process:
-        port = process.wait_for(r"Serving on 127.0.0.1 port (\d+)")[1]
         process.wait_for("Started worker-1")
-        yield f"http://127.0.0.1:{port}"
+        yield url
 
 
 def promised(mutant: Mutant) -> Contract:

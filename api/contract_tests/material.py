@@ -24,13 +24,13 @@ class Credentials:
     Args:
         fields: Values of `Authorization`.
         query: A token in the query.
-        prove: Makes a proof for a method and a URL.
+        prove: Makes proofs for a method and a URL.
         times: How often all of it is sent; the last answer counts.
     """
 
     fields: tuple[str, ...] = ()
     query: str | None = None
-    prove: Callable[[str, str], str] | None = None
+    prove: Callable[[str, str], Sequence[str]] | None = None
     times: int = 1
 
     @property

@@ -199,7 +199,8 @@ class Matrix:
             url = url.copy_add_param("access_token", credentials.query)
         headers = [*request.headers, *(("Authorization", value) for value in credentials.fields)]
         if credentials.prove:
-            headers.append(("DPoP", credentials.prove(request.method, str(url.copy_with(query=None)))))
+            proofs = credentials.prove(request.method, str(url.copy_with(query=None)))
+            headers += (("DPoP", proof) for proof in proofs)
         for _ in range(credentials.times):
             response = self._client.request(request.method, url, headers=headers, content=request.body)
         return response
