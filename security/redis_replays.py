@@ -20,6 +20,7 @@ _PREFIX = b"dpop:"
 _MEMORY = b"dpop-memory"
 _SECONDS = 0.5  # to connect, and again for an answer
 _CHECK_SECONDS = 10
+_FAILURES = redis.RedisError, OSError, ValueError  # a name that can't be one is a ValueError
 
 
 class RedisReplays:
@@ -45,7 +46,7 @@ class RedisReplays:
         self._clock = clock
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._outages = Outages(redis.RedisError, OSError, ValueError)  # a name that can't be one is a ValueError
+        self._outages = Outages(*_FAILURES)
         self._check_at = -math.inf
         self._memory: bytes | None = None
         self._lost_until = -math.inf
@@ -56,7 +57,7 @@ class RedisReplays:
             self._redis.connection_pool.connection_class(**self._redis.connection_pool.connection_kwargs)
         except (TypeError, redis.RedisError) as error:
             raise ValueError("the URL has an option that isn't known") from error
-        with suppress(ReplaysUnavailable):  # so that forks know which memory was there
+        with suppress(*_FAILURES):
             self._look()
 
     def use(self, proof_id: bytes, until: float) -> bool:
@@ -77,13 +78,12 @@ class RedisReplays:
         return bool(first)
 
     def _look(self) -> None:
-        with self._outages.attempt():
-            transaction = self._redis.pipeline()
-            transaction.set(_MEMORY, secrets.token_bytes(16), nx=True)
-            transaction.get(_MEMORY)
-            _, memory = transaction.execute()
-            self._redis.close()  # no connection crosses a fork
-        self._note(memory)
+        """Note which memory is there at the start, so that processes forked later notice another one."""
+        transaction = self._redis.pipeline()
+        transaction.set(_MEMORY, secrets.token_bytes(16), nx=True)
+        transaction.get(_MEMORY)
+        self._note(transaction.execute()[-1])
+        self._redis.close()  # no connection crosses a fork
 
     def _note(self, memory: bytes) -> None:
         """Note which memory answers: another than before knows nothing of what that had known."""

@@ -86,7 +86,7 @@ REQUIREMENTS = [
 
 PRESENTATION = [
     mutant("another scheme accepted", f"{PRIVATE}: a good token, another scheme", CREDENTIALS, '{"bearer": "Bearer", ', '{"bearer": "Bearer", "token": "Bearer", ', also=((CREDENTIALS, "credentials[len(scheme) :].lstrip", "credentials[len(named[0]) :].lstrip"), (CREDENTIALS, "credentials[len(scheme) : len(scheme) + 1]", "credentials[len(named[0]) : len(named[0]) + 1]"))),
-    mutant("the scheme's letters matter", f"{PRIVATE}: a good token after 'bearer'", CREDENTIALS, "named[0].lower()", 'named[0].replace("B", "b")'),
+    mutant("the scheme's letters matter", f"{PRIVATE}: a good token after 'bearer'", CREDENTIALS, "named[0].lower()", '{"Bearer": "bearer", "DPoP": "dpop"}.get(named[0], "")'),
     mutant("a token in the query accepted", f"{PRIVATE}: a good token in the query", CREDENTIALS, "    if len(authorization) > 1:", IN_QUERY + "    if len(authorization) > 1:"),
     mutant("a token in the query overlooked", f"{PRIVATE}: a token in the query, too", CREDENTIALS, ' or _names_a_token(query_string):', ":"),
     mutant("two header fields accepted", f"{PRIVATE}: two header fields", CREDENTIALS, "if len(authorization) > 1:", "if False:"),

@@ -1,5 +1,6 @@
 """DPoP proofs as a client makes them, or changed, with joserfc; the API's own checks have no part in it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,3 +30,8 @@ class Prover(Forger):
     def headers(self, url: str, token: str, method: str = "GET", **changed: Any) -> dict[str, str]:
         """The header fields of a request, whose proof may be changed as for `forged`."""
         return {"Authorization": f"DPoP {token}", "DPoP": self.forged(method, url, token, **changed)}
+
+
+def without_metadata(challenges: str) -> str:
+    """Challenges without what tests/test_metadata.py is about."""
+    return re.sub(r', resource_metadata="[^"]*"', "", challenges)

@@ -12,7 +12,8 @@ import pytest
 
 from tests.clients import CLIENTS, DOCS, NODE, Part, require, shell, unparsed
 from tests.processes import ROOT, api, run, running
-from tests.test_commands import free_port, get
+from tests.serving import free_port
+from tests.test_commands import get
 
 README = DOCS / "README.md"
 HEADER = (

@@ -12,20 +12,8 @@ import httpx
 import pytest
 
 from tests.processes import ROOT, api, run, running
-from tests.serving import wait_until
+from tests.serving import free_port, wait_until
 from tests.tenant import AUDIENCE, Tenant
-
-
-def free_port() -> int:
-    """A port that is free, as is the one after it."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as first:
-            port: int = first.getsockname()[1]
-            try:
-                socket.create_server(("127.0.0.1", port + 1)).close()
-            except OSError:
-                continue
-            return port
 
 
 def get(url: str, token: str | None = None) -> httpx.Response:

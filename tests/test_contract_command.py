@@ -20,8 +20,8 @@ from api.contract_tests.results import Result, Verdict, exit_code
 from api.settings import SPECIFICATION, Settings
 from tests.nodepeers import node
 from tests.processes import ROOT, api, run, running
+from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
-from tests.test_commands import free_port
 
 NOTES = ROOT / "tests" / "notes"
 BY_ISSUER = [

@@ -14,8 +14,8 @@ from api.settings import SPECIFICATION
 from tests.application_mutants import MUTANTS, Edit, Mutant
 from tests.contract_runs import SHOP, failures, results
 from tests.processes import ROOT, api, running
+from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
-from tests.test_commands import free_port
 
 
 @contextmanager

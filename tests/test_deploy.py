@@ -16,9 +16,9 @@ import pytest
 
 from tests.image import Image, build, context_files, instructions, missing
 from tests.processes import ROOT, Running, clean_environ, running
-from tests.serving import RawResponse, comparable, production, raw_request, wait_until
+from tests.serving import RawResponse, comparable, free_port, production, raw_request, wait_until
 from tests.tenant import AUDIENCE, Tenant
-from tests.test_commands import free_port, get
+from tests.test_commands import get
 from tests.test_manifests import SETTINGS
 
 pytestmark = pytest.mark.timeout(600)  # the first test installs all that the API needs

@@ -17,9 +17,8 @@ from api.settings import Settings
 from security.errors import Flaw
 from security.jwt import SignedJWT
 from tests.proofs import Prover
-from tests.serving import raw_request
+from tests.serving import free_port, raw_request
 from tests.tenant import AUDIENCE
-from tests.test_commands import free_port
 from tests.test_development_issuer import REQUEST, code_of, login, redeem
 
 PATH = "/api/private-scoped"

@@ -13,8 +13,8 @@ from api.background import in_background
 from api.settings import Settings
 from tests.processes import api, running
 from tests.proofs import Prover
+from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
-from tests.test_commands import free_port
 
 HANDLERS = '''
 """Handlers, and functions that verify credentials, some of which need an event loop."""

@@ -26,8 +26,8 @@ from api.settings import SPECIFICATION, Settings
 from security import Auth0JWTBearerTokenValidator
 from security.dpop import DPoP
 from tests.contract_runs import trusting
+from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
-from tests.test_commands import free_port
 
 PLAIN: Contract = resolve_refs(read_contract(SPECIFICATION))
 STEP_UP = copy.deepcopy(PLAIN)

@@ -16,8 +16,8 @@ from api.settings import Settings
 from security.dpop import PROOF_ALGORITHMS
 from tests.processes import api as command
 from tests.processes import running
+from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
-from tests.test_commands import free_port
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 

@@ -6,9 +6,8 @@ import signal
 import httpx
 
 from tests.processes import api, running
-from tests.serving import wait_until
+from tests.serving import free_port, wait_until
 from tests.tenant import AUDIENCE, Tenant
-from tests.test_commands import free_port
 
 
 def values(text: str, name: str) -> dict[str, float]:

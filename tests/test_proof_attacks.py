@@ -19,11 +19,10 @@ from security.dpop import DPoP
 from security.errors import Flaw, InvalidProof, Refusal
 from security.replays import SQLiteReplays
 from tests.proof_attacks import CASES, Case, Client
-from tests.proofs import Prover
-from tests.serving import RawResponse, raw_request
+from tests.proofs import Prover, without_metadata
+from tests.serving import RawResponse, free_port, raw_request
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_any_bytes import JSON, THOROUGH
-from tests.test_commands import free_port
 
 ALGS = 'algs="ES256 ES384 ES512 EdDSA PS256 PS384 PS512 RS256 RS384 RS512"'
 REALM = f'realm="{AUDIENCE}"'
@@ -69,7 +68,8 @@ def check(response: RawResponse, case: Case) -> None:
     if case.outcome == "ok":
         assert (response.status, response.headers.get("www-authenticate")) == (200, None)
         return
-    assert response.headers.get("www-authenticate") == challenge(case.outcome, case.scheme)
+    said = response.headers.get("www-authenticate")
+    assert (said and without_metadata(said)) == challenge(case.outcome, case.scheme)
     assert response.status == STATUS[code_of(case.outcome)]
     assert response.headers["content-type"] == "application/problem+json"
     if response.body:

@@ -13,8 +13,8 @@ from api.background import in_background
 from api.settings import Settings
 from tests.nodepeers import node
 from tests.proof_attacks import CASES, Case, Client
+from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
-from tests.test_commands import free_port
 from tests.test_express import Answers, answer, lines
 
 LIST = Path(__file__).parent / "proof_differences.yaml"

@@ -9,9 +9,9 @@ import pytest
 
 from api.sdk.languages import languages
 from tests.processes import ROOT, run, running
-from tests.serving import wait_until
+from tests.serving import free_port, wait_until
 from tests.tenant import AUDIENCE, Tenant
-from tests.test_commands import free_port, get
+from tests.test_commands import get
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [line.removeprefix("$ ") for line in re.findall(r"(?m)^\$ .*", README)]
@@ -22,6 +22,7 @@ def test_every_command_is_one_that_is_run_here_or_by_ci() -> None:
         "make run ",
         "make test ",
         "make contract",
+        'sh -c "$(make -s token DPOP=1)"',
         "make sdk ",
         "curl -i ",
         "AUTH0_DOMAIN=",
@@ -40,6 +41,8 @@ def test_make_run_and_the_calls_do_what_the_readme_says() -> None:
             for command in COMMANDS
             if command.startswith("curl")
         ]
+        bound = next(command for command in COMMANDS if "DPOP=1" in command)
+        assert "Hello from a private endpoint!" in run(["bash", "-c", bound], {"PORT": port}).stdout
     statuses = [answer.split(" ")[1] for answer in answers]
     assert statuses == ["200", "401", "200", "403"]
     assert 'www-authenticate: Bearer realm="https://api.example.com"' in answers[1]

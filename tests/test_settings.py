@@ -119,11 +119,14 @@ def test_development_issuer_needs_the_next_port() -> None:
 @pytest.mark.parametrize(
     ("environ", "sentence"),
     [
-        ({"PUBLIC_URL": "api.example.com"}, "PUBLIC_URL is 'api.example.com'. Set it to a URL like"),
+        (
+            {"PUBLIC_URL": "api.example.com"},
+            "PUBLIC_URL is 'api.example.com'. Set it to a URL in its normal form, like",
+        ),
         ({"PUBLIC_URL": "https://api.example.com/?a=b"}, "PUBLIC_URL is 'https://api.example.com/?a=b'. Set it to a"),
         ({"PUBLIC_URL": "https://api.example.com#a"}, "PUBLIC_URL is 'https://api.example.com#a'. Set it to a"),
         ({"PUBLIC_URL": "https://ada@api.example.com"}, "PUBLIC_URL is 'https://ada@api.example.com'. Set it to a URL"),
-        ({"PUBLIC_URL": "https://[api"}, "PUBLIC_URL is 'https://[api'. Set it to a URL like"),
+        ({"PUBLIC_URL": "https://[api"}, "PUBLIC_URL is 'https://[api'. Set it to a URL in its normal form, like"),
         ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS names '*'. Write origins like https://app.example.com."),
         ({"CORS_ORIGINS": "https://a.example.com/"}, "CORS_ORIGINS names 'https://a.example.com/'."),
         ({"TRUSTED_PROXIES": "proxy"}, "TRUSTED_PROXIES: 'proxy' does not appear to be"),

@@ -55,6 +55,7 @@ def api(tenant: Tenant) -> Iterator[httpx.Client]:
             cors_origins=(OTHER,),
             trusted_proxies=networks,
             development=True,
+            port=0,
         )
     )
 

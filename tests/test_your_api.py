@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.processes import ROOT, run, running
+from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
-from tests.test_commands import free_port
 
 GUIDE = (ROOT / "docs" / "your-api.md").read_text()
 BEARER = re.compile(r"\$\(make -s token SCOPE=(\S+)\)")
