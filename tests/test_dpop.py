@@ -1,6 +1,9 @@
 """Bound tokens and their proofs over a socket (RFC 9449), with DPoP allowed, required, disabled and with nonces."""
 
+import asyncio
 import json
+import time
+from collections import Counter
 from collections.abc import Iterator
 
 import httpx
@@ -8,10 +11,10 @@ import pytest
 
 from api.app import create_app
 from api.background import in_background
-from api.settings import Settings
+from api.settings import Settings, SettingsError
 from security import Auth0JWTBearerTokenValidator
-from security.dpop import DPoP
-from security.errors import Flaw, Refusal
+from security.dpop import DPoP, Proof
+from security.errors import Flaw, Refusal, ReplaysUnavailable
 from security.nonces import Nonces
 from security.replays import SQLiteReplays
 from tests.proofs import Prover, without_metadata
@@ -269,3 +272,24 @@ def test_nonce_does_not_excuse_another_flaw(with_nonces: str, prover: Prover, bo
 def test_bearer_token_gets_no_nonce(with_nonces: str, tenant: Tenant) -> None:
     response = get(with_nonces, bearer(tenant.token()))
     assert (response.status_code, "dpop-nonce" in response.headers) == (200, False)
+
+
+@pytest.mark.parametrize("mode", ["allowed", "required"])
+def test_proofs_that_are_asked_for_need_a_url_to_name(tenant: Tenant, mode: str) -> None:
+    with pytest.raises(SettingsError, match="Set PUBLIC_URL"):
+        create_app(Settings(issuers=(tenant.url,), audience=AUDIENCE, dpop=mode))
+
+
+def test_proofs_of_an_event_loop_wait_for_a_slow_memory_up_to_a_limit() -> None:
+    class Slow:
+        def use(self, proof_id: bytes, until: float) -> bool:
+            time.sleep(0.05)
+            return True
+
+    async def many() -> list[object]:
+        dpop = DPoP(Slow())
+        proofs = [Proof(b"%d" % number, 0, "") for number in range(100)]
+        return await asyncio.gather(*map(dpop.use_later, proofs), return_exceptions=True)
+
+    outcomes = Counter(map(type, asyncio.run(many())))
+    assert outcomes == {type(None): 40, ReplaysUnavailable: 60}

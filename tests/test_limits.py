@@ -10,12 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+import api.bridge
 import api.limits
 from api.app import create_app
 from api.background import in_background
 from api.settings import Settings
 from benchmarks.loads import Load, Tokens, send_and_count
-from tests.serving import production
+from tests.serving import production, wait_until
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_flaskapp import KINDS
 
@@ -113,6 +114,20 @@ def test_connection_that_brings_no_whole_request_in_time_is_closed(tenant: Tenan
             while connection.recv(65_536):
                 pass
             assert 0.9 < time.monotonic() - begun < 5
+
+
+def test_client_that_does_not_read_a_stream_is_given_up(in_loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.bridge, "SEND_SECONDS", 0.5)
+    address = httpx.URL(in_loop)
+    deaf = [
+        socket.create_connection((address.host, address.port or 80)) for _ in range(4)
+    ]  # as many as there is room for
+    for connection in deaf:
+        connection.sendall(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+    wait_until(lambda: httpx.get(in_loop + "/plain", trust_env=False).status_code == 503)
+    wait_until(lambda: httpx.get(in_loop + "/plain", trust_env=False).status_code == 200)
+    for connection in deaf:
+        connection.close()
 
 
 @pytest.mark.usefixtures("wrk")

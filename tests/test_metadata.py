@@ -1,18 +1,21 @@
 """The metadata of the protected resource, and a client that knows nothing but the API's URL (RFC 9728)."""
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 from authlib.integrations.requests_client import OAuth2Session
 
 from api.app import create_app
 from api.background import in_background
 from api.development.clients import MACHINE
-from api.settings import Settings
+from api.settings import SPECIFICATION, Settings
 from security.dpop import PROOF_ALGORITHMS
 from tests.processes import api as command
 from tests.processes import running
@@ -90,6 +93,31 @@ def test_api_below_a_prefix_has_its_metadata_where_the_rfc_says(tenant: Tenant) 
         assert where == f"{url}{WELL_KNOWN}/shop"
         assert httpx.get(where, trust_env=False).json()["resource"] == f"{url}/shop"
         assert ask(url).json()["resource"] == f"{url}/shop"  # to a proxy that has cut the prefix off
+
+
+def test_metadata_are_found_behind_a_proxy_that_cuts_its_prefix_off(tenant: Tenant) -> None:
+    networks = (ipaddress.ip_network("127.0.0.0/8"),)
+    with served(tenant, "/shop", trusted_proxies=networks) as url:
+        assert ask(url, WELL_KNOWN, **{"X-Forwarded-Prefix": "/shop"}).json()["resource"] == f"{url}/shop"
+
+
+def test_path_of_the_contracts_own_stays_its_own(tenant: Tenant, tmp_path: Path) -> None:
+    contract = yaml.safe_load(SPECIFICATION.read_text())
+    contract["paths"][WELL_KNOWN] = contract["paths"].pop("/api/private")
+    (tmp_path / "openapi.yaml").write_text(yaml.safe_dump(contract))
+    with served(tenant, specification=tmp_path / "openapi.yaml") as url:
+        assert ask(url).status_code == 401
+
+
+def test_metadata_of_a_contract_without_scopes_name_none(tenant: Tenant, tmp_path: Path) -> None:
+    contract = yaml.safe_load(
+        SPECIFICATION.read_text()
+        .replace('&scopes\n            "read:messages": Read messages', "&scopes {}")
+        .replace('["read:messages"]', "[]")
+    )
+    (tmp_path / "openapi.yaml").write_text(yaml.safe_dump(contract))
+    with served(tenant, specification=tmp_path / "openapi.yaml") as url:
+        assert "scopes_supported" not in ask(url).json()
 
 
 def test_api_that_does_not_know_where_it_is_reached_has_no_metadata(tenant: Tenant) -> None:

@@ -67,6 +67,14 @@ def test_redis_that_has_been_flushed_accepts_only_what_was_made_after_that(
     assert memory.use(b"2", until(31))
 
 
+def test_process_that_has_used_nothing_notices_that_redis_has_lost_its_memory(redis: RedisServer) -> None:
+    busy, idle = RedisReplays(redis.url), RedisReplays(redis.url)
+    ends = until()
+    assert busy.use(b"1", ends)
+    redis.say("FLUSHALL")
+    assert refused(idle, b"1", made=-1)
+
+
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "volatile-lru", "allkeys-random"])
 def test_redis_that_may_evict_accepts_nothing_until_it_may_not(redis: RedisServer, policy: str) -> None:
     redis.say("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", policy)

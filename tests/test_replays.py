@@ -229,6 +229,19 @@ def test_deleted_file_is_made_anew_for_proofs_made_after_that(file: Path) -> Non
     assert not second.use(b"2", later)
 
 
+def test_file_that_was_deleted_long_ago_costs_nobody_anything(file: Path) -> None:
+    clock = Clock()
+    parent, worker = SQLiteReplays(file, clock), SQLiteReplays(file, clock)
+    for memory in (parent, worker):
+        memory.prepare()
+    for path in file.parent.iterdir():
+        path.unlink()
+    worker.prepare()
+    clock.offset += 3_600
+    parent.prepare()  # as a fork of it does, which still knows the file of old
+    assert worker.use(b"1", clock() + 300)
+
+
 def test_file_that_is_deleted_while_many_use_it_still_accepts_each_proof_once(file: Path) -> None:
     stores = [SQLiteReplays(file) for _ in range(8)]
     for memory in stores:

@@ -124,6 +124,8 @@ def test_development_issuer_needs_the_next_port() -> None:
             "PUBLIC_URL is 'api.example.com'. Set it to a URL in its normal form, like",
         ),
         ({"PUBLIC_URL": "https://api.example.com/?a=b"}, "PUBLIC_URL is 'https://api.example.com/?a=b'. Set it to a"),
+        ({"PUBLIC_URL": 'https://h/a"b'}, "PUBLIC_URL is"),
+        ({"PUBLIC_URL": "HTTPS://API.example.com:443/a/../b"}, "PUBLIC_URL is"),
         ({"PUBLIC_URL": "https://api.example.com#a"}, "PUBLIC_URL is 'https://api.example.com#a'. Set it to a"),
         ({"PUBLIC_URL": "https://ada@api.example.com"}, "PUBLIC_URL is 'https://ada@api.example.com'. Set it to a URL"),
         ({"PUBLIC_URL": "https://[api"}, "PUBLIC_URL is 'https://[api'. Set it to a URL in its normal form, like"),

@@ -203,6 +203,13 @@ def test_malformed_trace_of_the_caller_is_not_taken(spans: Traces, traceparent: 
     assert attributes(request)["http.response.status_code"] == 200
 
 
+def test_nothing_that_a_caller_sends_is_logged(spans: Traces, caplog: pytest.LogCaptureFixture) -> None:
+    odd = {"baggage": "secret" * 3_000, "tracestate": "=secret,,;", **TRACEPARENT}
+    request, *_ = spans("GET", "/v1/things/7", headers=odd)
+    assert request.links
+    assert "secret" not in caplog.text + "".join(span.to_json() for span in [request])
+
+
 def test_trace_of_a_caller_is_linked_to(spans: Traces) -> None:
     request, *_ = spans("GET", "/v1/things/7", headers=TRACEPARENT)
     assert request.parent is None

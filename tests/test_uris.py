@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from security.uris import normalized
+from security.uris import names, normalized
 
 UNRESERVED = string.ascii_letters + string.digits + "-._~"
 SUB_DELIMS = "!$&'()*+,;="
@@ -128,6 +128,23 @@ SAME = [
 @pytest.mark.parametrize(("uri", "expected"), SAME)
 def test_uri_of_the_rfc_is_normalized(uri: str, expected: str) -> None:
     assert normalized(uri) == expected
+
+
+@pytest.mark.parametrize(
+    ("htu", "url", "named"),
+    [
+        ("http://h/ok", "http://h/ok", True),
+        ("http://h/x/../ok?a", "http://h/ok", True),
+        ("http://h/a..b/.c", "http://h/a..b/.c", True),
+        ("http://h/ok", "http://h/files/a/../../ok", False),
+        ("http://h/", "http://h/items/%2e%2E", False),
+        ("http://h/items/", "http://h/items/.", False),
+        ("http://h/items/.", "http://h/items/.", False),
+        ("no URI", "no URI", False),
+    ],
+)
+def test_url_that_servers_may_take_otherwise_is_named_by_no_proof(htu: str, url: str, named: bool) -> None:  # noqa: FBT001
+    assert names(htu, url) is named
 
 
 DIFFERENT = [

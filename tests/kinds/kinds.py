@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -54,6 +55,10 @@ def stream() -> flask.Response:
         yield b"second\n"
 
     return flask.Response(chunks(), mimetype="text/plain")
+
+
+def endless() -> flask.Response:
+    return flask.Response((b"x" * 65_536 for _ in itertools.count()), mimetype="application/octet-stream")
 
 
 def broken_stream() -> flask.Response:
