@@ -1,8 +1,8 @@
 """How many requests a worker works on at a time. What is beyond is refused at once: nothing piles up."""
 
 import json
+import select
 import threading
-import time
 from collections.abc import Collection
 from types import TracebackType
 
@@ -64,10 +64,14 @@ class Turn:
     them have it: they are counted, and wait for their turn or are refused.
     """
 
-    def __init__(self, turns: threading.Semaphore) -> None:
+    def __init__(self, turns: threading.Lock) -> None:
         self._turns = turns
-        self._mine = turns.acquire(timeout=_PATIENCE)
-        time.sleep(0)  # gives the lock away
+        self._mine = False
+
+    def begin(self) -> None:
+        """Wait for it, but not for long."""
+        self._mine = self._turns.acquire(timeout=_PATIENCE)
+        select.select((), (), (), 0)  # lets go of the lock
 
     def end(self) -> None:
         """Let the next begin."""
@@ -91,7 +95,7 @@ class Admission:
     def __init__(self, app: ASGIApp, most: int, origins: Collection[str]) -> None:
         self._app = app
         self._slots = Slots(most)
-        self._turns = threading.Semaphore()
+        self._turns = threading.Lock()
         self._origins = {origin.encode() for origin in origins}
         body = json.dumps(problem(503, _BUSY)).encode()
         fields = {"Content-Type": "application/problem+json", "Content-Length": str(len(body)), **_RETRY}
@@ -107,6 +111,7 @@ class Admission:
         else:
             turn = Turn(self._turns)
             try:
+                turn.begin()
                 await self._app({**scope, TURN: turn}, receive, send)
             finally:
                 turn.end()

@@ -84,7 +84,7 @@ def measure(load: Load, tenant: Tenant, *arguments: str) -> None:
         click.echo(f"{load.title}: {capacity:.0f}/s can be served")
         for times, connections in ((0.7, enough), (3, 800), (0.7, enough)):
             pause = 1_000 * connections / (times * capacity)
-            said = load_with(load, served, known, seconds=10, connections=connections, pause_ms=pause)
+            said = load_with(load, served, known, seconds=6, connections=connections, pause_ms=pause)
             click.echo(f"  {times} times as many: {said}; {served.memory():.0f} MiB")
 
 

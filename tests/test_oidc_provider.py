@@ -11,6 +11,7 @@ from joserfc.jwk import ECKey, Key, OKPKey
 
 from api.app import create_app
 from api.background import in_background
+from api.contract_tests.forging import ABSENT
 from api.settings import Settings
 from security.jwt import SignedJWT
 from tests.nodepeers import node
@@ -61,7 +62,7 @@ def bound_token(issuer: str, prover: Prover, client_id: str = "machine") -> str:
         "client_secret": "machine-secret",
         "audience": AUDIENCE,
     }
-    proof = prover.proof("POST", url)
+    proof = prover.forged("POST", url, "", ath=ABSENT)
     answer = httpx.post(url, data=request, headers={"DPoP": proof}, trust_env=False).raise_for_status().json()
     assert answer["token_type"] == "DPoP"
     return str(answer["access_token"])
@@ -156,7 +157,7 @@ def test_bound_token_is_refused_with_no_proof_of_its_key(api: httpx.Client, issu
 def test_proof_for_the_token_endpoint_opens_nothing(api: httpx.Client, issuer: str) -> None:
     prover = Prover()
     token = bound_token(issuer, prover)
-    proof = prover.proof("POST", f"{issuer}oauth/token")
+    proof = prover.forged("POST", f"{issuer}oauth/token", "", ath=ABSENT)
     assert refusal(api, {"Authorization": f"DPoP {token}", "DPoP": proof}) == (401, "invalid_dpop_proof")
 
 
