@@ -36,6 +36,11 @@ class Expected(NamedTuple):
     max_age: float | None
 
 
+def scope_claims(*, permissions: bool) -> tuple[str, ...]:
+    """The claims that grant scopes: those of the standards, and Auth0's RBAC claim if it counts."""
+    return ("scope", "scp", "permissions") if permissions else ("scope", "scp")
+
+
 def granted_scopes(claims: Claims, *names: str) -> frozenset[str]:
     """The union of the scopes in the named claims, each a space-separated string or a list of strings."""
     granted: set[str] = set()
