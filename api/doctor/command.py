@@ -79,6 +79,11 @@ def report_on(text: str, settings: Settings, specification: Path, now: float) ->
     return report
 
 
+def _piped() -> str:
+    """What stands on standard input, without the line break that ends it."""
+    return sys.stdin.buffer.read(_LONGEST).decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
+
+
 def doctor(
     token: str | None, url: str | None, spec: Path | None, environ: Mapping[str, str], *, json_wanted: bool
 ) -> int:
@@ -89,9 +94,9 @@ def doctor(
     """
     if url and token is None:
         raise click.UsageError("--url needs a TOKEN; with - it is read from standard input.")
-    text = sys.stdin.read(_LONGEST) if token == "-" else token  # noqa: S105  # it is none
+    text = _piped() if token == "-" else token  # noqa: S105  # it is none
     try:
-        report = examine(None if text is None else text.strip(), url, spec, environ, time.time())
+        report = examine(text, url, spec, environ, time.time())
     except (NothingToCallError, ContractError) as error:
         raise click.UsageError(str(error)) from error
     click.echo(as_json(report) if json_wanted else as_text(report))

@@ -24,10 +24,11 @@ def presented_as(text: str) -> Presented:
     field = _FIELD.fullmatch(text)
     scheme, token = (_SCHEMES[field[1].lower()], field[2]) if field else ("Bearer", text)
     try:
-        presented([f"{scheme} {token}"], schemes=(scheme,))
+        credentials = presented([f"{scheme} {token}"], schemes=(scheme,))
     except InvalidRequest as error:
         advice = f"After {scheme} there must be one token, and nothing else: look at what the client sends."
         return Presented(token, scheme, (_finding(Verdict.FAILED, "", error.description, advice),))
+    token = credentials.token if credentials else token
     if not field:
         return Presented(token)
     advice = f"Give a client that adds {scheme} itself the token alone."
