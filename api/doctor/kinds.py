@@ -61,7 +61,7 @@ def _wrapped(text: str) -> Kind | None:
         return Kind("wrapped", "a token with white space in it", advice, joined)
     if "%" in text and JWT.fullmatch(unquote(text).strip()):
         advice = "The token was percent-encoded: header fields are sent as they are."
-        return Kind("percentencoded", "a token that is percent-encoded", advice, unquote(text).strip())
+        return Kind("percent_encoded", "a token that is percent-encoded", advice, unquote(text).strip())
     return None
 
 

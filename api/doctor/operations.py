@@ -13,6 +13,7 @@ from security.claims import AccessToken
 from security.errors import InsufficientAuthentication, InsufficientScope
 from security.validator import Auth0JWTBearerTokenValidator, require_scopes
 
+_OTHERS = "Needs other credentials"
 _MEMBERS = {"oauth2": "x-tokenInfoFunc", "bearer": "x-bearerInfoFunc"}
 
 
@@ -28,14 +29,21 @@ def operations_for(token: AccessToken | None, contract: Contract, settings: Sett
     schemes = contract.get("components", {}).get("securitySchemes", {})
     for method, path, operation, alternatives in operations(contract):
         name = f"{method} {base_path(contract)}{path}"
-        if not alternatives or {} in alternatives:
-            meaning = "Needs no token." if not alternatives else "Needs no token, but a bad one is refused."
-            yield Finding(name, Verdict.PASSED, meaning=meaning)
+        optional = {} in alternatives
+        if not alternatives:
+            yield Finding(name, Verdict.PASSED, meaning="Needs no token.")
         elif token is None:
-            yield Finding(name, Verdict.FAILED, meaning="Needs a token, and this one is refused.")
+            meaning = "Needs no token, but refuses this one." if optional else "Needs a token, and refuses this one."
+            yield Finding(name, Verdict.FAILED, meaning=meaning)
         else:
-            found = [_alternative(name, token, each, schemes) for each in alternatives]
+            found = [_alternative(name, token, each, schemes) for each in alternatives if each]
+            found += [Finding(name, Verdict.PASSED, meaning="Needs no token.")] if optional and _unmet(found) else []
             yield _stepped_up(min(found, key=_closeness), token, operation, validator)
+
+
+def _unmet(found: list[Finding]) -> bool:
+    """Whether nothing refuses the token itself, so that an operation that needs none is open."""
+    return all(finding.meaning.startswith(_OTHERS) for finding in found)
 
 
 def _closeness(finding: Finding) -> int:
@@ -48,9 +56,7 @@ def _alternative(
     """What comes of one security requirement, all of whose schemes are needed."""
     others = [scheme for scheme in requirement if scheme_kind(schemes[scheme]) not in _MEMBERS]
     if others:
-        meaning = f"Needs other credentials as well: {', '.join(others)}."
-        if len(others) == len(requirement):
-            meaning = f"Needs other credentials: {', '.join(others)}."
+        meaning = f"{_OTHERS}{'' if len(others) == len(requirement) else ' as well'}: {', '.join(others)}."
         return Finding(name, Verdict.FAILED, meaning=meaning, advice="Send those credentials.")
     for scheme, scopes in requirement.items():
         function = schemes[scheme].get(_MEMBERS[scheme_kind(schemes[scheme])], "")
