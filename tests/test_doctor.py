@@ -74,6 +74,13 @@ def test_setting_that_cannot_be_used_is_what_is_found(tenant: Tenant, others: di
     assert report.findings[0].found.startswith(says)
 
 
+def test_kind_of_a_token_is_said_without_settings_too(tenant: Tenant) -> None:
+    report = examine(tenant.token(nonce="n", scope=""), None, None, {"AUTH0_DOMAIN": tenant.url}, time.time())
+    assert report.walk is not None
+    assert (report.good, report.walk.kind.name) == (False, "id_token")
+    assert [finding.check for finding in report.findings] == ["settings"]
+
+
 def test_issuer_that_lacks_its_slash_is_told_to_have_one(tenant: Tenant) -> None:
     report = configured(tenant, AUTH0_DOMAIN=tenant.url.rstrip("/"))
     assert not report.good

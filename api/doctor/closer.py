@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from api.development.clients import is_local
 from api.doctor.findings import shown
 from api.doctor.moments import distance
 from api.settings import Settings
@@ -29,20 +30,32 @@ def _issuer(case: Case) -> str | None:
     issuer, trusted = case.claims.get("iss"), case.settings.issuers
     if not isinstance(issuer, str):
         return "The token names no issuer (iss): it is none of an OpenID provider."
-    names = f"iss is {shown(issuer)}"
-    if any(issuer.rstrip("/") == url.rstrip("/") for url in trusted):
-        return (
-            f"Only the final slash differs: {names}; write AUTH0_DOMAIN as it stands there, or a tenant's host alone."
-        )
-    if issuer.startswith("https://sts.windows.net/"):
-        return (
-            "The token is one of version 1: set requestedAccessTokenVersion to 2 in the manifest of the API in Entra."
-        )
-    if any(issuer.lower() == url.lower() or _host(issuer) == _host(url) for url in trusted):
-        return f"The host is right, the rest isn't: {names}; write AUTH0_DOMAIN exactly so."
-    if _is_auth0(issuer) != any(map(_is_auth0, trusted)):
-        return f"A tenant's custom domain issues tokens of its own: {names}; name both in AUTH0_DOMAIN, with a comma."
-    return f"The issuer is {shown(issuer)}, and AUTH0_DOMAIN names no such: request the token from one it names."
+    name = shown(issuer)
+    of_both = _is_auth0(issuer) != any(map(_is_auth0, trusted)) and not any(map(is_local, (issuer, *trusted)))
+    mistakes = (
+        (
+            any(issuer.rstrip("/") == url.rstrip("/") for url in trusted),
+            f"Only the final slash differs: write AUTH0_DOMAIN as {name}, or a tenant's host alone.",
+        ),
+        (
+            issuer.startswith("https://sts.windows.net/"),
+            "The token is one of version 1: set requestedAccessTokenVersion to 2 in the API's manifest in Entra.",
+        ),
+        (
+            any(issuer.lower() == url.lower() or _host(issuer) == _host(url) for url in trusted),
+            f"The host is right, the rest isn't: write AUTH0_DOMAIN as {name}.",
+        ),
+        (
+            case.settings.development_issuer,
+            "Without AUTH0_DOMAIN only the development issuer's tokens are taken: set it, and AUTH0_AUDIENCE.",
+        ),
+        (
+            of_both,
+            f"A custom domain issues tokens of its own: add {name} to AUTH0_DOMAIN if it is yours.",
+        ),
+    )
+    otherwise = f"The issuer is {name}, and AUTH0_DOMAIN names no such: request the token from one it names."
+    return next((sentence for made, sentence in mistakes if made), otherwise)
 
 
 def _audience(case: Case) -> str | None:
@@ -103,8 +116,8 @@ def _too_old(case: Case) -> str | None:
 
 
 def _expired(case: Case) -> str | None:
-    expired, issued = case.claims["exp"], case.claims.get("iat", 0)
-    if expired <= issued:
+    expired = case.claims["exp"]
+    if "iat" in case.claims and expired <= case.claims["iat"]:
         return "It expires before it is issued: whoever makes the token has mixed up exp and its lifetime."
     return f"It expired {distance(expired, case.now)}: have the client request a new one, before the old one ends."
 

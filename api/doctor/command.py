@@ -11,12 +11,10 @@ from api.contract import Contract, ContractError
 from api.doctor.calling import NothingToCallError, call
 from api.doctor.configuration import configuration_findings, read_settings, settings_finding
 from api.doctor.findings import Finding, Verdict
-from api.doctor.foreign import Kind
-from api.doctor.kinds import kind_of
 from api.doctor.operations import operations_for
 from api.doctor.presenting import presented_as
 from api.doctor.report import Report, as_json, as_text
-from api.doctor.walk import Walk, walk
+from api.doctor.walk import recognized, walk
 from api.loading import read_contract
 from api.settings import Settings, SettingsError
 
@@ -40,8 +38,7 @@ def examine(token: str | None, url: str | None, spec: Path | None, environ: Mapp
     try:
         settings = read_settings(environ)
     except SettingsError as error:
-        walked = _unjudged(token) if token is not None else None
-        return Report([settings_finding(error)], walk=walked)
+        return Report([settings_finding(error)], walk=None if token is None else recognized(token))
     specification = spec or settings.specification
     if token is None:
         return Report(list(configuration_findings(settings, specification, now)))
@@ -58,12 +55,6 @@ def _difference(answered: Finding, report: Report) -> Iterator[Finding]:
         meaning = "These settings say otherwise than the API does: they aren't the same."
         advice = "Compare AUTH0_DOMAIN, AUTH0_AUDIENCE, the other settings of tokens, and the clocks."
         yield Finding("settings", Verdict.WARNING, meaning=meaning, advice=advice)
-
-
-def _unjudged(text: str) -> Walk:
-    """A token that can't be compared with anything."""
-    presented = presented_as(text)
-    return Walk(presented, kind_of(presented.token) or Kind("unknown", "text that can't be judged without settings"))
 
 
 def report_on(text: str, settings: Settings, specification: Path, now: float) -> Report:

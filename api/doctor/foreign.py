@@ -65,9 +65,7 @@ def foreign(text: str) -> Kind | None:
     """Keys and tokens that say by their beginning whose they are."""
     for prefix, service in _SERVICES.items():
         if re.match(prefix, text):
-            advice = (
-                f"This is a key or token of {service}: APIs take the one that their own authorization server issued."
-            )
+            advice = f"This is a key or token of {service}: send the access token of this API's authorization server."
             return Kind("api_key", f"a key or token of {service}", advice)
     if re.match(r"v[1-4]\.(local|public)\.", text):
         return Kind("paseto", "a PASETO", "A PASETO was sent: this API takes signed JWTs of its authorization server.")
@@ -75,9 +73,7 @@ def foreign(text: str) -> Kind | None:
         advice = "This is a Fernet token, a session or secret of some program: send the access token."
         return Kind("fernet", "a Fernet token", advice)
     if re.match(r"v1\.[\w-]+$", text):
-        advice = (
-            "This is a refresh token: exchange it at the token endpoint, and send the access_token that comes back."
-        )
+        advice = "This is a refresh token: exchange it at the token endpoint, and send access_token of the answer."
         return Kind("refresh_token", "an Auth0 refresh token", advice)
     if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text, re.IGNORECASE):
         advice = "This is an id (UUID), a session's or an API key perhaps: send the access token."

@@ -55,6 +55,17 @@ def walk(text: str, settings: Settings, now: float) -> Walk:
         settings: What the API accepts.
         now: The time in seconds since the epoch.
     """
+    walked = recognized(text)
+    if walked.jwt:
+        walked.findings += checks(Case(walked.jwt, settings, now), walked.presented.scheme)
+        if not walked.failed:
+            names = scope_claims(permissions=settings.permissions)
+            walked.access_token = AccessToken(walked.jwt.claims, granted_scopes(walked.jwt.claims, *names))
+    return walked
+
+
+def recognized(text: str) -> Walk:
+    """The first part of a walk, for which no settings are needed: what kind of thing a text is."""
     walked = Walk(presented_as(text))
     token = walked.presented.token
     walked.findings += walked.presented.findings
@@ -65,11 +76,6 @@ def walk(text: str, settings: Settings, now: float) -> Walk:
     else:
         walked.kind = kind_of(token) or _UNKNOWN
         walked.jwt = _hidden(walked.kind)
-    if walked.jwt:
-        walked.findings += checks(Case(walked.jwt, settings, now), walked.presented.scheme)
-        if not walked.failed:
-            names = scope_claims(permissions=settings.permissions)
-            walked.access_token = AccessToken(walked.jwt.claims, granted_scopes(walked.jwt.claims, *names))
     return walked
 
 
