@@ -169,7 +169,7 @@ def lacks_final_slash(issuer: str) -> bool:
     return (parts.hostname or "").endswith(".auth0.com") and not parts.path
 
 
-SLASH_LACKS = "AUTH0_DOMAIN: %s lacks the final slash of Auth0's issuers, so every token is refused. Write %s."
+SLASH_WARNING = "AUTH0_DOMAIN: %s lacks the final slash of Auth0's issuers, so every token is refused. Write %s."
 """For the log, with the issuer and its host."""
 
 

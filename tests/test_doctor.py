@@ -192,7 +192,7 @@ def doctor(tenant: Tenant, *arguments: str, piped: str | None = None, **others: 
 def test_good_token_is_good_and_says_what_it_opens(tenant: Tenant) -> None:
     result = doctor(tenant, tenant.token())
     assert result.exit_code == 0
-    assert "This is an access token of another profile, sent as Bearer." in result.output
+    assert "This is an access token of Auth0's, sent as Bearer." in result.output
     assert "yes     GET /api/private-scoped  read:messages" in result.output
     assert result.output.endswith("\nNothing is wrong.\n")
     assert "\x1b" not in result.output

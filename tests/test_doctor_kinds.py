@@ -78,6 +78,8 @@ def test_text_is_of_its_kind(text: str, kind: str | None) -> None:
         ({}, {"aud": "client", "email": "a", "scope": "b"}, "access_token", "an access token of another profile"),
         ({"typ": "at+jwt"}, {"auth_time": 1}, "access_token", "an access token as RFC 9068 has it"),
         ({}, {"iss": "https://t.eu.auth0.com/"}, "access_token", "an access token of Auth0's"),
+        ({}, {"sub": "client@clients"}, "access_token", "an access token of Auth0's"),
+        ({}, {"sub": "auth0|ada"}, "access_token", "an access token of Auth0's"),
         ({}, {"iss": "https://["}, "access_token", "an access token of another profile"),
         ({}, {"cnf": {}}, "access_token", "an access token of another profile, bound to a key or certificate"),
     ],

@@ -27,7 +27,7 @@ from api.development.issuer import DevelopmentIssuer, serve_in_background
 from api.development.trying import Try, curl, operation_to_try
 from api.listening import listen
 from api.loading import load_contract
-from api.settings import SLASH_LACKS, Settings, SettingsError, development_issuer_url, lacks_final_slash
+from api.settings import SLASH_WARNING, Settings, SettingsError, development_issuer_url, lacks_final_slash
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def _announce(url: str, contract: Contract, settings: Settings, issuer: Developm
     if issuer is None:
         click.echo(f"Issuer      {', '.join(settings.issuers)}")
         for each in filter(lacks_final_slash, settings.issuers):
-            logger.warning(SLASH_LACKS, each, urlsplit(each).netloc)
+            logger.warning(SLASH_WARNING, each, urlsplit(each).netloc)
         return
     click.echo(f"Issuer      {issuer.url}  (development only: it gives tokens to anybody)")
     if found := operation_to_try(contract):

@@ -75,4 +75,6 @@ def _profile(typ: str, claims: dict[str, Any]) -> str:
         host = urlsplit(str(claims.get("iss"))).hostname or ""
     except ValueError:
         host = ""
-    return "of Auth0's" if host.endswith(".auth0.com") or "gty" in claims else "of another profile"
+    subject = str(claims.get("sub"))
+    of_auth0 = host.endswith(".auth0.com") or "gty" in claims or "|" in subject or subject.endswith("@clients")
+    return "of Auth0's" if of_auth0 else "of another profile"

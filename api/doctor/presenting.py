@@ -29,10 +29,10 @@ def presented_as(text: str) -> Presented:
         advice = f"After {scheme} there must be one token, and nothing else: look at what the client sends."
         return Presented(token, scheme, (_finding(Verdict.FAILED, "", error.description, advice),))
     token = credentials.token if credentials else token
-    if not field:
-        return Presented(token)
-    advice = f"Give a client that adds {scheme} itself the token alone."
-    found = _finding(Verdict.WARNING, f"it begins with {scheme}", "That is all of the header field.", advice)
+    if not field or scheme == "DPoP":  # which has to be said
+        return Presented(token, scheme)
+    advice = "Give a client that adds Bearer itself the token alone."
+    found = _finding(Verdict.WARNING, "it begins with Bearer", "That is all of the header field.", advice)
     return Presented(token, scheme, (found,))
 
 

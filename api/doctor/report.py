@@ -95,14 +95,22 @@ def _section(title: str, findings: Sequence[Finding]) -> Iterator[str]:
     width = max(len(finding.check) for finding in findings)
     for finding in findings:
         mark, colour = (_OPERATION_MARKS if title else _MARKS)[finding.verdict]
-        values = printable(finding.found)
-        if finding.expected:
-            values = f"{values}; expected: {printable(finding.expected)}" if values else printable(finding.expected)
-        said = [values] if values else []
-        said += [text for text in (printable(finding.meaning), printable(finding.advice)) if text]
-        first, *rest = said or [""]
+        said = (_values(finding, every=bool(title)), printable(finding.meaning), printable(finding.advice))
+        first, *rest = [text for text in said if text] or [""]
         yield f"{click.style(f'{mark:8}', fg=colour)}{printable(finding.check):{width}}  {first}".rstrip()
         yield from (f"{'':8}{'':{width}}  {text}" for text in rest)
+
+
+def _values(finding: Finding, *, every: bool) -> str:
+    """What there is; and what is expected, where that is of interest."""
+    found, expected = printable(finding.found), printable(finding.expected)
+    if not expected or (finding.verdict is Verdict.PASSED and finding.check not in _COMPARED and not every):
+        return found
+    return f"{found}; expected: {expected}" if found else expected
+
+
+_COMPARED = ("issuer", "audience", "expiry", "start", "age")
+"""Checks that show what they compare even when they pass."""
 
 
 def _not_checked(findings: Sequence[Finding]) -> Iterator[str]:
