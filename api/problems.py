@@ -119,7 +119,8 @@ async def _security_error(request: ConnexionRequest, error: SecurityError) -> Co
 async def _development_error(request: ConnexionRequest, error: SecurityError) -> ConnexionResponse:
     answer = await _security_error(request, error)
     if isinstance(error, InvalidToken | InsufficientScope | InsufficientAuthentication):
-        answer.body = json.dumps(error.problem | {"detail": error.description + DOCTOR})
+        detail = f"{error.description.removesuffix('.')}.{DOCTOR}"
+        answer.body = json.dumps(error.problem | {"detail": detail})
     return answer
 
 

@@ -68,7 +68,8 @@ def listens(port: int) -> bool:
 
 def catalogued(problem: dict[str, Any]) -> dict[str, Any]:
     """A problem document as production has it: without what development adds to its detail."""
-    return {**problem, "detail": problem["detail"].removesuffix(DOCTOR)}
+    end = "." + DOCTOR if problem["code"] == "insufficient_scope" else DOCTOR  # whose detail is no sentence
+    return {**problem, "detail": problem["detail"].removesuffix(end)}
 
 
 OF_EACH_ANSWER = ("connection", "date", "server", "transfer-encoding", "x-request-id")

@@ -1,4 +1,7 @@
-"""What people have sent for an access token, and the one sentence of advice that each gets."""
+"""What people have sent for an access token, and the one sentence of advice that each gets.
+
+Some need the sample operation whose scope is `read:messages`.
+"""
 
 import dataclasses
 import re
