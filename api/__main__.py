@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from api.settings import Settings, SettingsError
+from api.settings import Settings, SettingsError, environ
 
 _SPEC = click.option(
     "--spec",
@@ -119,6 +119,23 @@ def contract(url: str | None, spec: Path | None, **options: Any) -> None:
         raise click.ClickException(f"{error}. Contract tests need the extra 'contract': `make .venv/test`") from error
 
     sys.exit(test(_settings(development=True, spec=spec), url, **options))
+
+
+@cli.command()
+@_SPEC
+@click.argument("token", required=False)
+@click.option("--url", help="Send TOKEN to the API that runs here, too; without the path of its first server.")
+@click.option("--json", "json_wanted", is_flag=True, help="For programs.")
+def doctor(token: str | None, spec: Path | None, url: str | None, *, json_wanted: bool) -> None:
+    """Say why TOKEN is refused; without one, whether the configuration is good.
+
+    TOKEN may be anything that a client sends as one. With - it is read from standard input, which keeps it out of the
+    shell's history. It is compared with AUTH0_DOMAIN, AUTH0_AUDIENCE and the other settings, and sent nowhere without
+    --url. Exits with 0 if all is good, with 1 if not.
+    """
+    from api.doctor.command import doctor as examine
+
+    sys.exit(examine(token, url, spec, environ(), json_wanted=json_wanted))
 
 
 @cli.command()

@@ -64,7 +64,7 @@ def create_app(
         validator_map=VALIDATORS,
         resolver=ContractResolver(),
     )
-    answer_with_problems(app)
+    answer_with_problems(app, development=settings.development)
     app.add_api(contract)
     return app
 

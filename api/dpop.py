@@ -12,6 +12,11 @@ from security.nonces import Nonces
 from security.replays import Replays, SQLiteReplays
 
 
+def takes_proofs(settings: Settings) -> bool:
+    """Whether tokens that are bound to a key are taken, with proofs."""
+    return settings.dpop != "disabled" and bool(settings.base_url)
+
+
 def make_dpop(settings: Settings) -> DPoP | None:
     """What checks proofs; nothing if they aren't taken.
 
@@ -20,7 +25,7 @@ def make_dpop(settings: Settings) -> DPoP | None:
     """
     if settings.dpop in ("allowed", "required") and not settings.base_url:
         raise SettingsError(f"DPoP is {settings.dpop}, but it isn't known where the API is reached. Set PUBLIC_URL.")
-    if settings.dpop == "disabled" or not settings.base_url:
+    if not takes_proofs(settings):
         return None
     secret = settings.dpop_nonce_secret
     nonces = Nonces(secret.encode("utf-8", "surrogateescape")) if secret else None

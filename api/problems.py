@@ -21,7 +21,7 @@ from werkzeug.http import HTTP_STATUS_CODES as STATUS_PHRASES
 
 from api.records import RECORD, note
 from api.threads import THREAD
-from security.errors import SecurityError
+from security.errors import InsufficientAuthentication, InsufficientScope, InvalidToken, SecurityError
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +36,18 @@ _LONGEST = 500
 _FAILURE = "The server failed to answer this request. The fault is not the request's."
 
 
-def answer_with_problems(app: FlaskApp) -> None:
-    """Have the application answer every error with a problem document."""
-    app.add_error_handler(SecurityError, _security_error)
+DOCTOR = " `python -m api doctor` explains it."
+"""In development, what the details of tokens that are refused end with."""
+
+
+def answer_with_problems(app: FlaskApp, *, development: bool = False) -> None:
+    """Have the application answer every error with a problem document.
+
+    Args:
+        app: The application.
+        development: Whether refusals say where they are explained.
+    """
+    app.add_error_handler(SecurityError, _development_error if development else _security_error)
     app.add_error_handler(ProblemException, _http_error)
     app.add_error_handler(HTTPException, _http_error)
     app.add_error_handler(Exception, _failure)
@@ -69,7 +78,7 @@ class Errors(ExceptionMiddleware):  # type: ignore[misc]  # Connexion's classes 
 
     def add_exception_handler(self, exc_class_or_status_code: Any, handler: Callable[..., Any]) -> None:
         """Have a function answer errors of a kind."""
-        ours = handler in (_security_error, _http_error, _failure)
+        ours = handler in (_security_error, _development_error, _http_error, _failure)
         super().add_exception_handler(exc_class_or_status_code, handler if ours else _in_its_place(handler))
 
 
@@ -105,6 +114,14 @@ async def _security_error(request: ConnexionRequest, error: SecurityError) -> Co
     refusal = getattr(error, "refusal", None)
     note(request.scope, code=error.error, cause=refusal.name.lower() if refusal else None)
     return _response(error.problem, error.headers)
+
+
+async def _development_error(request: ConnexionRequest, error: SecurityError) -> ConnexionResponse:
+    answer = await _security_error(request, error)
+    if isinstance(error, InvalidToken | InsufficientScope | InsufficientAuthentication):
+        detail = f"{error.description.removesuffix('.')}.{DOCTOR}"
+        answer.body = json.dumps(error.problem | {"detail": detail})
+    return answer
 
 
 async def _http_error(request: ConnexionRequest, error: HTTPException) -> ConnexionResponse:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 import granian
 from granian.constants import HTTPModes, Interfaces
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp
 from api.app import build, create_app
 from api.listening import listen
 from api.logs import logging_config
-from api.settings import Settings
+from api.settings import SLASH_WARNING, Settings, lacks_final_slash
 from api.stack import never_waits
 from api.threads import InThreads, ThreadedLoop
 
@@ -65,6 +66,8 @@ def _serve(settings: Settings, workers: int) -> None:
     # Enough for all that is worked on, and some to refuse more. For other loops granian refuses more than one.
     server.on_startup(partial(setattr, server, "blocking_threads", settings.max_requests + _SPARE))
     logger.info("Serving on %s port %s, for tokens of %s", settings.host, port, ", ".join(settings.issuers))
+    for issuer in filter(lacks_final_slash, settings.issuers):
+        logger.warning(SLASH_WARNING, issuer, urlsplit(issuer).netloc)
     server.serve(target_loader=application, wrap_loader=False)
 
 

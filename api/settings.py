@@ -163,6 +163,16 @@ class Settings:
         return {name: getattr(self, name) for name in names}
 
 
+def lacks_final_slash(issuer: str) -> bool:
+    """Whether an issuer URL is a tenant's of Auth0, but for its final slash, so that no token can be of it."""
+    parts = urlsplit(issuer)
+    return (parts.hostname or "").endswith(".auth0.com") and not parts.path
+
+
+SLASH_WARNING = "AUTH0_DOMAIN: %s lacks the final slash of Auth0's issuers, so every token is refused. Write %s."
+"""For the log, with the issuer and its host."""
+
+
 def environ() -> dict[str, str]:
     """The variables of this process: its environment, over a `.env` file in the current directory."""
     dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}

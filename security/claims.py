@@ -1,7 +1,7 @@
 """The claims of an access token and what must hold of them (RFC 7519, section 4.1; RFC 9068, section 4)."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from authlib.oauth2.rfc7523 import JWTBearerToken
 
@@ -34,6 +34,11 @@ class Expected(NamedTuple):
     now: float
     leeway: float
     max_age: float | None
+
+
+def scope_claims(*, permissions: bool) -> tuple[str, ...]:
+    """The claims that grant scopes: those of the standards, and Auth0's RBAC claim if it counts."""
+    return ("scope", "scp", "permissions") if permissions else ("scope", "scp")
 
 
 def granted_scopes(claims: Claims, *names: str) -> frozenset[str]:
@@ -92,7 +97,7 @@ def still_holds(times: Claims, expected: Expected) -> bool:
     return _not_expired(times, expected) and _begun(times, expected) and _young_enough(times, expected)
 
 
-def is_date(value: object) -> bool:
+def is_date(value: object) -> TypeGuard[float]:
     """Whether a claim's value is a time in seconds."""
     # RFC 7519, section 2: a JSON number. The bound refuses infinity (1e999) and what a float can't hold.
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53

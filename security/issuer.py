@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import urlsplit
 
@@ -110,7 +111,7 @@ class Issuer:
         Raises:
             IssuerError: It can't be fetched or isn't this issuer's.
         """
-        location = self.url.rstrip("/") + "/.well-known/openid-configuration"
+        location = self._metadata_url
         metadata, _ = self._get(location)
         named = metadata.get("issuer")
         if named != self.url:
@@ -119,6 +120,23 @@ class Issuer:
                 "They must be equal to the character: correct AUTH0_DOMAIN."
             )
         return metadata
+
+    def clock(self) -> float | None:
+        """The time by the issuer's clock, in seconds since the epoch; `None` if it doesn't say.
+
+        That is when the answer was made, and for how long a cache has held it (RFC 9110, section 6.6.1; RFC 9111,
+        section 5.1).
+
+        Raises:
+            IssuerError: The metadata can't be fetched.
+        """
+        _, headers = self._get(self._metadata_url)
+        age = headers.get("age", "0")
+        try:
+            made = parsedate_to_datetime(headers.get("date", ""))
+        except ValueError:
+            return None
+        return made.timestamp() + (int(age) if age.isascii() and age.isdigit() else 0)
 
     def endpoints(self) -> Endpoints:
         """Fetch where people log in and clients get tokens. Where the metadata names no usable URL, Auth0's paths.
@@ -162,6 +180,10 @@ class Issuer:
         if not self._is_safe(location):
             raise IssuerError(f"{self.url} names no https jwks_uri in its metadata")
         return location
+
+    @property
+    def _metadata_url(self) -> str:
+        return self.url.rstrip("/") + "/.well-known/openid-configuration"
 
     def _is_safe(self, location: object) -> TypeGuard[str]:
         if not isinstance(location, str) or not _is_plain(location):

@@ -16,31 +16,27 @@ from security.claims import (
     bound_to,
     check_claims,
     granted_scopes,
+    scope_claims,
     still_holds,
     times,
 )
 from security.credentials import Credentials, presented
 from security.dpop import DPoP, Proof
 from security.errors import QUOTABLE, InsufficientAuthentication, InsufficientScope, InvalidToken, Refusal
+from security.headers import check_header
 from security.issuer import Issuer, issuer_url
 from security.jwt import SignedJWT
 from security.keycache import KeyCache, KeyPending
 from security.keys import ALGORITHMS, verify_signature
 from security.verified import Verified, VerifiedTokens, digest
 
-_ACCESS_TOKEN_TYPES = frozenset(("jwt", "at+jwt", "application/jwt", "application/at+jwt"))
-"""Auth0's default tokens say JWT, RFC 9068 says at+jwt. A token without `typ` is accepted, as RFC 7519 has it."""
-
-
-_NAMES = ("alg", "kid", "typ")
-
 
 class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[misc]  # Authlib is not typed
     """Validates Auth0's access tokens, and those of any OpenID provider that issues JWTs.
 
-    Checks, in this order: form, algorithm, critical extensions, type, issuer, key, signature, and the claims as
-    `security.claims.CHECKS` lists them; last what the token is bound to, and the proof of that. Checks neither
-    revocation nor whether the subject still exists: a JWT is good until it expires. Scopes are checked by
+    Checks, in this order: form, the header as `security.headers.HEADER_CHECKS` lists it, issuer, key, signature, the
+    claims as `security.claims.CHECKS` lists them; last what the token is bound to, and the proof of that. Checks
+    neither revocation nor whether the subject still exists: a JWT is good until it expires. Scopes are checked by
     `require_scopes`.
 
     Starting doesn't depend on the issuer: its metadata and keys are fetched when the first token comes.
@@ -109,7 +105,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         self._verified = VerifiedTokens(remembered)
         self._leeway = leeway
         self._max_age = max_age
-        self._scope_claims = ("scope", "scp", "permissions") if permissions else ("scope", "scp")
+        self._scope_claims = scope_claims(permissions=permissions)
         self._clock = clock
 
     async def validate(self, token: str | Credentials) -> AccessToken:
@@ -233,15 +229,8 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         ):
             return known.access_token()
         jwt = SignedJWT.parse(token)
-        if "alg" not in jwt.header or not all(isinstance(jwt.header.get(name, ""), str) for name in _NAMES):
-            raise InvalidToken(Refusal.MALFORMED)
-        alg, kid, typ = jwt.header["alg"], jwt.header.get("kid"), jwt.header.get("typ", "JWT")
-        if alg not in self.algorithms:
-            raise InvalidToken(Refusal.ALGORITHM)
-        if "crit" in jwt.header or "b64" in jwt.header:  # RFC 7515, section 4.1.11; RFC 7797, section 7
-            raise InvalidToken(Refusal.CRITICAL)
-        if typ.lower() not in _ACCESS_TOKEN_TYPES:
-            raise InvalidToken(Refusal.TYPE)
+        check_header(jwt.header, self.algorithms)
+        alg, kid = jwt.header["alg"], jwt.header.get("kid")
         issuer = jwt.claims.get("iss")
         if not isinstance(issuer, str) or issuer not in self._keys:
             raise InvalidToken(Refusal.ISSUER)

@@ -33,12 +33,12 @@ ANYBODY = '''
 async def anybody(token: str) -> dict[str, str]:
     return {"sub": token, "scope": "read:messages"}
 '''
-ALGORITHM = "        if alg not in self.algorithms:\n"
+ALGORITHM = "        check_header(jwt.header, self.algorithms)\n"
 SIGNATURE = "        if not verify_signature(alg, key, jwt.signing_input, jwt.signature):\n"
 ACCEPT = '            return AccessToken(jwt.claims, granted_scopes(jwt.claims, "scope"))\n'
-HS256 = '''        if alg == "HS256":
+HS256 = '''        if jwt.header.get("alg") == "HS256":
             import hmac
-            key = next(iter(self._keys.values())).key(kid, "RS256", pending)
+            key = next(iter(self._keys.values())).key(jwt.header.get("kid"), "RS256", pending)
             if hmac.digest(key.as_pem(private=False), jwt.signing_input, "sha256") == jwt.signature:
                 return AccessToken(jwt.claims, granted_scopes(jwt.claims, "scope"))
 '''
@@ -70,8 +70,8 @@ TOKEN_CHECKS = [
     mutant("issuer ignored", f"{PRIVATE}: of another issuer", VALIDATOR, "if not isinstance(issuer, str) or issuer not in self._keys:", "if not issuer:", also=((VALIDATOR, "self._keys[issuer].key", "next(iter(self._keys.values())).key"),)),
     mutant("signature ignored", f"{PRIVATE}: altered after signing", VALIDATOR, SIGNATURE, "        if False:\n"),
     mutant("missing signature accepted", f"{PRIVATE}: signature left away", VALIDATOR, SIGNATURE, SIGNATURE.replace("if not", "if jwt.signature and not")),
-    mutant("alg none accepted", f"{PRIVATE}: unsigned, alg none", VALIDATOR, ALGORITHM, '        if alg == "none":\n' + ACCEPT + ALGORITHM),
-    mutant("alg none refused in its usual spelling only", f"{PRIVATE}: unsigned, alg nOnE", VALIDATOR, ALGORITHM, '        if alg != "none" and alg.lower() == "none":\n' + ACCEPT + ALGORITHM),
+    mutant("alg none accepted", f"{PRIVATE}: unsigned, alg none", VALIDATOR, ALGORITHM, '        if jwt.header.get("alg") == "none":\n' + ACCEPT + ALGORITHM),
+    mutant("alg none refused in its usual spelling only", f"{PRIVATE}: unsigned, alg nOnE", VALIDATOR, ALGORITHM, '        if jwt.header.get("alg") != "none" and jwt.header["alg"].lower() == "none":\n' + ACCEPT + ALGORITHM),
     mutant("HS256 accepted, with the public key", f"{PRIVATE}: HS256 with the public PEM", VALIDATOR, ALGORITHM, HS256 + ALGORITHM),
     mutant("a key in the token's header trusted", f"{PRIVATE}: signed with a key it brings", VALIDATOR, SIGNATURE, EMBEDDED + SIGNATURE),
     mutant("every token refused", f"{PRIVATE}: a good token", CLAIMS, '    aud = claims.get("aud", [])\n', "    aud: list[str] = []\n"),

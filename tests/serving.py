@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from api.problems import DOCTOR
 from tests.processes import api, running
 from tests.tenant import AUDIENCE, Tenant
 
@@ -75,6 +76,12 @@ def listens(port: int) -> bool:
     """Whether something listens there on 127.0.0.1."""
     with socket.socket() as connection:
         return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
+def catalogued(problem: dict[str, Any]) -> dict[str, Any]:
+    """A problem document as production has it: without what development adds to its detail."""
+    end = "." + DOCTOR if problem["code"] == "insufficient_scope" else DOCTOR  # whose detail is no sentence
+    return {**problem, "detail": problem["detail"].removesuffix(end)}
 
 
 OF_EACH_ANSWER = ("connection", "date", "server", "transfer-encoding", "x-request-id")

@@ -7,7 +7,7 @@ import pytest
 
 from security.errors import Refusal
 from tests.attacks import CASES, Case
-from tests.serving import RawResponse, raw_request
+from tests.serving import RawResponse, catalogued, raw_request
 from tests.tenant import AUDIENCE, Tenant
 
 STATUS = {
@@ -36,7 +36,7 @@ def outcome(response: RawResponse, *, head: bool = False) -> str:
         return "ok"
     if head:
         return {status: code for code, status in STATUS.items() if code != "invalid_token"}[response.status]
-    problem = json.loads(response.body)
+    problem = catalogued(json.loads(response.body))
     assert response.status == problem["status"] == STATUS[problem["code"]]
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers.get("www-authenticate") == challenge(problem["code"], problem["detail"])

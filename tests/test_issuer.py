@@ -387,3 +387,18 @@ def test_usual_endpoints_are_below_the_issuers_path() -> None:
 @pytest.mark.parametrize("domain", ["tenant.eu.auth0.com", "https://tenant.eu.auth0.com/"])
 def test_domain_and_issuer_url_mean_the_same_tenant(domain: str) -> None:
     assert issuer_url(domain) == "https://tenant.eu.auth0.com/"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Date": "Sun, 06 Nov 1994 08:49:37 GMT"}, 784_111_777),
+        ({"Date": "Sun, 06 Nov 1994 08:49:37 GMT", "Age": "60"}, 784_111_837),
+        ({"Date": "Sun, 06 Nov 1994 08:49:37 GMT", "Age": "soon"}, 784_111_777),
+        ({"Date": "today"}, None),
+        ({}, None),
+    ],
+)
+def test_issuers_clock_is_what_its_answer_says(headers: dict[str, str], expected: float | None) -> None:
+    transport = httpx.MockTransport(lambda _: streamed(200, headers, b"{}"))
+    assert Issuer("https://tenant.example.com/", ["RS256"], transport=transport).clock() == expected

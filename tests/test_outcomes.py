@@ -13,7 +13,7 @@ from api.app import create_app
 from api.background import in_background
 from api.contract_tests.forging import ABSENT
 from api.settings import Settings
-from tests.serving import RawResponse, raw_request
+from tests.serving import RawResponse, catalogued, raw_request
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 
 PUBLIC = "Hello from a public endpoint! You don't need to be authenticated to see this."
@@ -31,7 +31,8 @@ def assert_problem(
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers.get("www-authenticate") == challenge
     title = HTTPStatus(status).phrase
-    assert json.loads(body) == {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+    said = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+    assert catalogued(json.loads(body)) == said
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -28,6 +28,8 @@ def test_every_command_is_one_that_is_run_here_or_by_ci() -> None:
         "AUTH0_DOMAIN=",
         "CONTRACT_TOKEN=",
         ".venv/bin/python -m api serve ",
+        ".venv/bin/python -m api doctor",
+        "make -s token | .venv/bin/python -m api doctor -",
     )
     assert [command for command in COMMANDS if not command.startswith(known)] == []
 
@@ -91,3 +93,18 @@ def test_contract_tests_run_as_the_readme_says(tenant: Tenant, url: str, tmp_pat
     words[words.index("results.xml")] = str(tmp_path / "results.xml")
     assert run(words, environ).returncode == 0
     assert (tmp_path / "results.xml").exists()
+
+
+def test_doctor_examines_what_the_readme_gives_it(tenant: Tenant, url: str) -> None:
+    here, piped, elsewhere = (command for command in COMMANDS if "api doctor" in command)
+    port = str(free_port())
+    with running(["make", "run"], {"PORT": port}) as process:
+        process.wait_for("curl", seconds=120)
+        for command in (here, piped):
+            assert run(["bash", "-c", command], {"PORT": port}).returncode == 0
+    words = shlex.split(
+        elsewhere.replace(".venv/bin/python", sys.executable).replace("https://staging.example.com", url)
+    )
+    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE}
+    assert words.pop() == "eyJ…"
+    assert run([*words, tenant.token()], environ).returncode == 0

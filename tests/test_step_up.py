@@ -24,7 +24,7 @@ from api.settings import SPECIFICATION, Settings
 from security import AccessToken, Auth0JWTBearerTokenValidator
 from security.errors import InsufficientAuthentication
 from security.jwt import SignedJWT
-from tests.serving import production
+from tests.serving import catalogued, production
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_development_issuer import REQUEST, code_of, login, machine_token, redeem
 
@@ -127,7 +127,8 @@ def test_challenge_and_problem_say_what_is_needed(issuer: httpx.Client, api: htt
     assert refusal.headers["www-authenticate"].startswith(
         f'Bearer error="insufficient_user_authentication", error_description="{said}", acr_values="{MFA}", max_age="60"'
     )
-    assert (refusal.json()["code"], refusal.json()["detail"]) == ("insufficient_user_authentication", said)
+    problem = catalogued(refusal.json())
+    assert (problem["code"], problem["detail"]) == ("insufficient_user_authentication", said)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from connexion.exceptions import BadRequestProblem, OAuthProblem, UnsupportedMed
 
 from api.app import create_app
 from api.background import in_background
+from api.doctor.advice import ADVICE
 from api.settings import Settings
 from security.errors import Flaw, InsufficientScope, Refusal, SecurityError
 from tests.processes import ROOT
@@ -58,6 +59,12 @@ def test_every_code_is_explained_and_no_other() -> None:
 def test_every_refusal_of_a_token_is_explained_and_no_other() -> None:
     rows = table("### `invalid_token`")
     assert sorted(rows) == sorted(refusal.value for refusal in Refusal)
+
+
+def test_doctor_advises_what_the_guide_does() -> None:
+    part = GUIDE.partition("### `invalid_token`")[2].partition("\n#")[0]
+    rows = dict(re.findall(r"(?m)^\| (?!---|it says)(.*?) \| (.*) \|$", part))
+    assert {refusal.value: advice for refusal, advice in ADVICE.items()} == rows
 
 
 def test_every_refusal_of_a_proof_is_explained_and_no_other() -> None:

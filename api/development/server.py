@@ -27,7 +27,9 @@ from api.development.issuer import DevelopmentIssuer, serve_in_background
 from api.development.trying import Try, curl, operation_to_try
 from api.listening import listen
 from api.loading import load_contract
-from api.settings import Settings, SettingsError, development_issuer_url
+from api.settings import SLASH_WARNING, Settings, SettingsError, development_issuer_url, lacks_final_slash
+
+logger = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
@@ -77,6 +79,8 @@ def _announce(url: str, contract: Contract, settings: Settings, issuer: Developm
     click.echo(f"Swagger UI  {url}/ui/")
     if issuer is None:
         click.echo(f"Issuer      {', '.join(settings.issuers)}")
+        for each in filter(lacks_final_slash, settings.issuers):
+            logger.warning(SLASH_WARNING, each, urlsplit(each).netloc)
         return
     click.echo(f"Issuer      {issuer.url}  (development only: it gives tokens to anybody)")
     if found := operation_to_try(contract):

@@ -1,0 +1,66 @@
+"""What has been found, and how values of strangers are shown."""
+
+import json
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Verdict(StrEnum):
+    """What has come of a check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    WARNING = "warning"
+    NOT_CHECKED = "not checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check has found.
+
+    Args:
+        check: What has been checked.
+        verdict: What has come of it.
+        found: The value there is; of a token nothing but what its header and claims say.
+        expected: What it is compared with, where that is a value.
+        meaning: What that means; of a failed check the sentence that the API answers with.
+        advice: What to do about it.
+    """
+
+    check: str
+    verdict: Verdict
+    found: str = ""
+    expected: str = ""
+    meaning: str = ""
+    advice: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the check has failed."""
+        return self.verdict is Verdict.FAILED
+
+
+def shown(value: Any, longest: int = 300) -> str:
+    """A value of a stranger's, on one line: escaped, so that a terminal takes nothing in it for a command."""
+    text = printable(json.dumps(plain(value), ensure_ascii=False))
+    return text if len(text) <= longest else f"{text[:longest]} …"
+
+
+def printable(text: str) -> str:
+    """A text with everything escaped that isn't to be seen, line breaks and changes of direction included."""
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can have it: numbers that overflow (1e999) become text."""
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _escaped(character: str) -> str:
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
