@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from connexion.json_schema import resolve_refs
@@ -73,3 +73,30 @@ def scheme_scopes(scheme: Mapping[str, Any]) -> list[str]:
 def scheme_kind(scheme: Mapping[str, Any]) -> str:
     """A security scheme's type; of one for HTTP, the authentication scheme, in small letters."""
     return str(scheme["scheme"]).lower() if scheme["type"] == "http" else str(scheme["type"])
+
+
+class Try(NamedTuple):
+    """An operation to try: its path in the contract, and whether it needs a token."""
+
+    path: str
+    protected: bool
+
+
+def operation_to_try(contract: Contract) -> Try | None:
+    """An operation that needs no input and no user, a protected one if there is one."""
+    without_input = [
+        (bool(security), path)
+        for method, path, operation, security in operations(contract)
+        if method == "GET"
+        and "{" not in path
+        and not any(map(_is_required, operation.get("parameters", [])))
+        and operation.keys().isdisjoint(("x-acr-values", "x-max-age"))
+    ]
+    if not without_input:
+        return None
+    protected, path = max(without_input)
+    return Try(path, protected)
+
+
+def _is_required(parameter: Mapping[str, Any]) -> bool:
+    return "$ref" in parameter or bool(parameter.get("required"))

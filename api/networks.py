@@ -1,8 +1,11 @@
-"""Where a request comes from."""
+"""Where a request comes from, and whether it goes to this machine."""
 
 import ipaddress
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
+
+from security.issuer import is_loopback
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
@@ -15,3 +18,11 @@ def comes_from(scope: Mapping[str, Any], networks: Networks) -> bool:
     except ValueError:
         return False
     return address is not None and any(address in network for network in networks)
+
+
+def is_local(url: str) -> bool:
+    """Whether a URL's host is this machine itself."""
+    try:
+        return is_loopback(urlsplit(url).hostname or "")
+    except ValueError:
+        return False

@@ -167,6 +167,15 @@ def test_container_runs_with_the_settings_of_the_cluster(image: Image, tenant: T
         assert json.loads(line)["status"] == 200
 
 
+def test_doctor_works_in_a_container(image: Image, tenant: Tenant) -> None:
+    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE}
+    for token, status in ((tenant.token(), 0), (tenant.token(aud="another"), 1)):
+        asked = image.entering(["python", "-m", "api", "doctor", token], environ)
+        ended = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603
+        assert (ended.returncode, ended.stderr) == (status, "")
+        assert "GET /api/private-scoped" in ended.stdout
+
+
 def test_image_with_the_extras_has_what_the_optional_settings_need(
     tmp_path: Path, packages: Path, tenant: Tenant
 ) -> None:

@@ -28,8 +28,8 @@ from api.contract_tests.running import Options, Run
 from api.contract_tests.sources import read_token
 from api.contract_tests.target import served_here, trust
 from api.contract_tests.trust import Trust
-from api.development.clients import is_local
 from api.loading import read_contract
+from api.networks import is_local
 from api.settings import Settings, bypass_proxies, development_issuer_url, environ
 
 _INTERRUPTED = 130  # as shells have it

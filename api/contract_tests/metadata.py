@@ -7,7 +7,7 @@ import click
 import httpx
 
 from api.contract_tests.results import AUTHORIZATION, Result, Verdict
-from api.development.clients import is_local
+from api.networks import is_local
 from api.resource import WELL_KNOWN
 
 Metadata = Mapping[str, Any]

@@ -14,7 +14,7 @@ from api.contract_tests.operations import Login, Requirements
 from api.contract_tests.results import AUTHORIZATION, NotRun, Progress, Result
 from api.contract_tests.schema import TIMEOUT, good_requests, load
 from api.contract_tests.trust import Trust
-from api.development.clients import is_local
+from api.networks import is_local
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import httpx
 
 from api.contract_tests.operations import ANY_LOGIN, Login
 from api.contract_tests.results import NotRun
-from api.development.clients import is_local
+from api.networks import is_local
 from security.errors import InvalidToken
 from security.jwt import SignedJWT
 

@@ -12,10 +12,10 @@ from api.contract import declared_scopes
 from api.contract_tests.results import Progress
 from api.contract_tests.sources import DevelopmentTokens, environment_sources
 from api.contract_tests.trust import Trust
-from api.development.clients import is_local
 from api.development.issuer import SIGNING_ENDPOINT, DevelopmentIssuer, serve_in_background
 from api.listening import listen
 from api.loading import load_contract
+from api.networks import is_local
 from api.settings import Settings, development_issuer_url
 from security.issuer import Issuer, IssuerError
 from security.keys import KeyIndex

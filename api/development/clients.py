@@ -5,24 +5,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin
 
-from security.issuer import is_loopback
+from api.networks import is_local
 
 OIDC_SCOPES = frozenset(("openid", "profile", "email"))
 
 _CODE_LIFETIME = 60  # seconds
-
-
-def is_local(url: str) -> bool:
-    """Whether a URL's host is this machine itself."""
-    try:
-        return is_loopback(urlsplit(url).hostname or "")
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True)

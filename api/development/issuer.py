@@ -23,12 +23,12 @@ from api.development.clients import (
     AuthorizationCode,
     Client,
     User,
-    is_local,
     sample_users,
 )
 from api.development.grants import S256, AuthorizationCodes, ClientCredentials, names_one_audience
 from api.development.remembering import MemoryReplays
 from api.development.signing import LIFETIME, SigningKeys
+from api.networks import is_local
 from security.dpop import PROOF_ALGORITHMS, DPoP
 from security.issuer import is_loopback
 

@@ -21,10 +21,10 @@ from watchfiles import PythonFilter, run_process
 
 from api.app import build, create_app
 from api.background import UVICORN
-from api.contract import Contract, ContractError, base_path, declared_scopes
+from api.contract import Contract, ContractError, Try, base_path, declared_scopes, operation_to_try
 from api.development.clients import MACHINE
 from api.development.issuer import DevelopmentIssuer, serve_in_background
-from api.development.trying import Try, curl, operation_to_try
+from api.development.trying import curl
 from api.listening import listen
 from api.loading import load_contract
 from api.settings import SLASH_WARNING, Settings, SettingsError, development_issuer_url, lacks_final_slash

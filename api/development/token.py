@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import click
 import httpx
 
-from api.contract import ContractError, base_path
+from api.contract import ContractError, base_path, operation_to_try
 from api.development.clients import MACHINE, OIDC_SCOPES
 from api.development.proving import Prover
-from api.development.trying import curl, operation_to_try
+from api.development.trying import curl
 from api.loading import read_contract
 from api.settings import Settings, development_issuer_url
 from security.nonces import Nonces

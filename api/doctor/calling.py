@@ -6,12 +6,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from api.contract import Contract, base_path
-from api.development.clients import is_local
-from api.development.trying import operation_to_try
+from api.contract import Contract, base_path, operation_to_try
 from api.doctor.advice import advice
 from api.doctor.findings import Finding, Verdict, printable, shown
 from api.doctor.presenting import Presented
+from api.networks import is_local
 from security.errors import Refusal
 
 _SECONDS = 10.0

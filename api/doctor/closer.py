@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from api.development.clients import is_local
 from api.doctor.findings import shown
 from api.doctor.moments import distance
+from api.networks import is_local
 from api.settings import Settings
 from security.errors import Refusal
 from security.jwt import SignedJWT

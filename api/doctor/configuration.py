@@ -6,11 +6,11 @@ from pathlib import Path
 
 from api.app import build, create_app
 from api.contract import ContractError, declared_scopes, operations
-from api.development.clients import is_local
 from api.doctor.findings import Finding, Verdict
 from api.doctor.issuers import issuer_findings
 from api.doctor.stores import store_findings
 from api.loading import load_contract
+from api.networks import is_local
 from api.settings import Settings, SettingsError, lacks_final_slash
 
 
