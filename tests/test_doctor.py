@@ -18,7 +18,7 @@ from api.doctor.command import examine
 from api.doctor.findings import Finding, Verdict
 from api.doctor.report import Report
 from api.problems import DOCTOR
-from api.settings import Settings, lacks_final_slash
+from api.settings import SPECIFICATION, Settings, lacks_final_slash
 from security.errors import Refusal
 from tests.processes import api, run, running
 from tests.redis_server import RedisServer
@@ -167,7 +167,7 @@ def test_audience_that_is_a_client_id_is_doubted(tenant: Tenant) -> None:
 
 def test_contract_that_cannot_be_served_fails(tenant: Tenant, tmp_path: Path) -> None:
     spec = tmp_path / "openapi.yaml"
-    spec.write_text(SHOP.read_text())
+    spec.write_text(SPECIFICATION.read_text().replace("api.handlers.private\n", "nowhere_to_be_found.private\n"))
     report = examine(None, None, spec, environ(tenant), time.time())
     assert "can't be imported" in found(report, "contract").found
 
