@@ -62,20 +62,20 @@ def middlewares(
 def _traced(stack: Sequence[Any], settings: Settings, contract: Contract) -> list[Any]:
     """The middlewares, with those that make spans in between."""
     try:
-        from api.tracing import Traced, Turn
+        from api.tracing import Phase, Traced
     except ImportError as error:
         raise SettingsError(
             f"TRACING is true, but {error.name} isn't installed. Install the extra 'tracing'."
         ) from error
     routes = {each["operationId"]: base_path(contract) + path for _, path, each, _ in operations(contract)}
-    turns = {
+    phases = {
         SecurityMiddleware: "authorization",
         RequestValidationMiddleware: "validation",
         ContextMiddleware: "handler",
     }
     traced: list[Any] = [partial(Traced, trusted=settings.trusted_proxies, routes=routes)]
     for middleware in stack:
-        if name := turns.get(takes_place_of(middleware)):
-            traced.append(partial(Turn, name=name))
+        if name := phases.get(takes_place_of(middleware)):
+            traced.append(partial(Phase, name=name))
         traced.append(middleware)
     return traced

@@ -61,7 +61,7 @@ class Traced:
         record["trace_id"] = f"{span.get_span_context().trace_id:032x}"
         try:
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):
-                await self._app({**scope, _TRACE: _Turns(span)}, receive, send)
+                await self._app({**scope, _TRACE: _Phases(span)}, receive, send)
         except NeedsEventLoop:
             raise  # it begins anew, and a span that doesn't end is not sent
         except BaseException:
@@ -97,7 +97,7 @@ class Traced:
         span.end()
 
 
-class Turn:
+class Phase:
     """Makes a span of what is done from here on, and ends that of what was done before.
 
     Args:
@@ -113,24 +113,24 @@ class Turn:
         self._tracer = trace.get_tracer(__name__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        turns: _Turns | None = scope.get(_TRACE)
-        if turns is None:
+        phases: _Phases | None = scope.get(_TRACE)
+        if phases is None:
             await self._app(scope, receive, send)
             return
         with trace.use_span(
-            turns.next(self._tracer, self._name), record_exception=False, set_status_on_exception=False
+            phases.next(self._tracer, self._name), record_exception=False, set_status_on_exception=False
         ):
             try:
                 await self._app(scope, receive, send)
             except NeedsEventLoop:
                 raise
             except BaseException as error:
-                turns.end(error)
+                phases.end(error)
                 raise
-            turns.end()
+            phases.end()
 
 
-class _Turns:
+class _Phases:
     """The spans of what is done for a request, one after another."""
 
     def __init__(self, request: Span) -> None:

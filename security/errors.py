@@ -117,7 +117,8 @@ class SecurityError(OAuth2Error):  # type: ignore[misc]  # Authlib is not typed
     @property
     def headers(self) -> dict[str, str]:
         """The header fields that the answer must carry."""
-        return {"WWW-Authenticate": self.challenge} if self.challenge else {}
+        challenge = self.challenge
+        return {"WWW-Authenticate": challenge} if challenge else {}
 
     @property
     def problem(self) -> dict[str, Any]:

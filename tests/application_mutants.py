@@ -96,7 +96,7 @@ REFUSALS = [
     mutant("403 for 401", f"{PRIVATE}: expired", ERRORS, 'acceptable; `refusal` says why."""\n\n    status_code = HTTPStatus.UNAUTHORIZED', 'acceptable."""\n\n    status_code = HTTPStatus.FORBIDDEN'),
     mutant("401 for 403", f"{SCOPED}: without read:messages", ERRORS, "HTTPStatus.FORBIDDEN", "HTTPStatus.UNAUTHORIZED"),
     mutant("401 for 400", f"{PRIVATE}: no token after the scheme", ERRORS, "HTTPStatus.BAD_REQUEST", "HTTPStatus.UNAUTHORIZED"),
-    mutant("no challenge", f"{PRIVATE}: expired", ERRORS, 'return {"WWW-Authenticate": self.challenge} if self.challenge else {}', "return {}"),
+    mutant("no challenge", f"{PRIVATE}: expired", ERRORS, 'return {"WWW-Authenticate": challenge} if challenge else {}', "return {}"),
     mutant("no error in the challenge", f"{PRIVATE}: expired", ERRORS, CHALLENGE, "        return {}\n"),
     mutant("an error without credentials", f"{PRIVATE}: no credentials", ERRORS, "            self.protection.challenge(scheme, realm=self.protection.realm)\n            if", '            self.protection.challenge(scheme, error="invalid_token")\n            if'),
     mutant("the wrong scope in the challenge", f"{SCOPED}: without read:messages", ERRORS, '"scope": self.required}', '"scope": "openid"}'),
