@@ -62,6 +62,7 @@ lock: $(VENV)/test ## Pin the newest releases that pyproject.toml allows
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
+	@echo ../../../../engine/src > $$(echo $(VENV)/lib/python*/site-packages)/resource_server.pth
 
 # Each stamp says that its requirements are installed; a newer pin makes it stale. That is said on
 # stderr, because a command substitution takes all that `token` prints.

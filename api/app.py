@@ -19,7 +19,7 @@ from api.responses import JSONIFIER, ContractResolver
 from api.settings import Settings
 from api.stack import link
 from api.validation import VALIDATORS
-from security import Auth0JWTBearerTokenValidator
+from resource_server.tokens import Auth0JWTBearerTokenValidator
 
 
 def create_app(

@@ -22,9 +22,9 @@ import security
 from api.contract import scheme_kind
 from api.requirements import NothingPresented, Requirements
 from api.threads import USED
-from security import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator
-from security.credentials import Credentials, presented
-from security.errors import MissingCredentials, Protection, SecurityError
+from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator
+from resource_server.tokens.credentials import Credentials, presented
+from resource_server.tokens.errors import MissingCredentials, Protection, SecurityError
 
 _SCHEMES = {"basic": "Basic", "apiKey": "ApiKey"}
 

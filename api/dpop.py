@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 
 from api.settings import Settings, SettingsError
-from security.dpop import DPoP
-from security.errors import ReplaysUnavailable
-from security.nonces import Nonces
-from security.replays import Replays, SQLiteReplays
+from resource_server.tokens.dpop import DPoP
+from resource_server.tokens.errors import ReplaysUnavailable
+from resource_server.tokens.nonces import Nonces
+from resource_server.tokens.replays import Replays, SQLiteReplays
 
 
 def takes_proofs(settings: Settings) -> bool:
@@ -36,7 +36,7 @@ def _replays(settings: Settings) -> Replays:
     if not settings.redis_url:
         return _file(_own_folder() / f"used-proofs-{settings.port}.sqlite3")
     try:
-        from security.redis_replays import RedisReplays
+        from resource_server.tokens.redis_replays import RedisReplays
     except ImportError as error:
         raise SettingsError(
             f"REDIS_URL is set, but {error.name} isn't installed. Install the extra 'redis'."

@@ -6,7 +6,7 @@ from collections.abc import Container
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from security import Auth0JWTBearerTokenValidator
+from resource_server.tokens import Auth0JWTBearerTokenValidator
 
 LIVE, READY = "/healthz", "/readyz"
 

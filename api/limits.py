@@ -1,6 +1,6 @@
 """What one request may take: bytes and time for its body. Header fields and tokens have limits of their own.
 
-The server refuses header fields of more than 32 KiB or `KEEP_ALIVE_SECONDS`, `security.jwt` tokens of more than 16 KiB.
+The server refuses header fields of more than 32 KiB or `KEEP_ALIVE_SECONDS`, the validator tokens of more than 16 KiB.
 """
 
 import asyncio

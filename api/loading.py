@@ -13,7 +13,7 @@ from connexion.utils import get_function_from_name, inspect_function_arguments
 from openapi_spec_validator import validate
 
 from api.contract import Contract, ContractError, base_path, operations, scheme_kind, scheme_scopes
-from security.errors import QUOTABLE
+from resource_server.tokens.errors import QUOTABLE
 
 _UNSUPPORTED_METHODS = {
     "head": "GET answers HEAD",

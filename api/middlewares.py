@@ -24,7 +24,7 @@ from api.routing import Routing
 from api.settings import Settings, SettingsError
 from api.swagger import SwaggerUI
 from api.validation import RequestValidation
-from security import Auth0JWTBearerTokenValidator
+from resource_server.tokens import Auth0JWTBearerTokenValidator
 
 
 def middlewares(

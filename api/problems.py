@@ -21,7 +21,7 @@ from werkzeug.http import HTTP_STATUS_CODES as STATUS_PHRASES
 
 from api.records import RECORD, note
 from api.threads import THREAD
-from security.errors import InsufficientAuthentication, InsufficientScope, InvalidToken, SecurityError
+from resource_server.tokens.errors import InsufficientAuthentication, InsufficientScope, InvalidToken, SecurityError
 
 logger = logging.getLogger(__name__)
 

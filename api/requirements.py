@@ -19,9 +19,9 @@ import security
 from api.admission import TURN
 from api.records import note
 from api.threads import THREAD, NeedsEventLoop
-from security import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
-from security.claims import granted_scopes
-from security.errors import InvalidToken, Refusal, SecurityError
+from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
+from resource_server.tokens.claims import granted_scopes
+from resource_server.tokens.errors import InvalidToken, Refusal, SecurityError
 
 Verify = Callable[[ConnexionRequest], Any]
 """Returns what handlers receive as `token_info`, or `NO_VALUE` without credentials; raises when they are bad."""

@@ -12,9 +12,9 @@ from api.authorization import ProtectedResource
 from api.contract import Contract, base_path, declared_scopes
 from api.edge import own_path
 from api.settings import Settings
-from security import Auth0JWTBearerTokenValidator
-from security.dpop import PROOF_ALGORITHMS
-from security.errors import Protection
+from resource_server.tokens import Auth0JWTBearerTokenValidator
+from resource_server.tokens.dpop import PROOF_ALGORITHMS
+from resource_server.tokens.errors import Protection
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 

@@ -35,7 +35,7 @@ from api.authorization import ProtectedResource, takes_proofs
 from api.contract import Contract, declared_scopes
 from api.edge import own_path
 from api.threads import THREAD, NeedsEventLoop
-from security.issuer import Endpoints, IssuerError
+from resource_server.tokens.issuer import Endpoints, IssuerError
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from api.app import build, create_app
 from api.handlers import public
 from api.settings import Settings
 from api.threads import THREAD
-from security import Auth0JWTBearerTokenValidator
+from resource_server.tokens import Auth0JWTBearerTokenValidator
 from tests.tenant import AUDIENCE, Tenant
 
 RECORD = Path(__file__).with_name("hot.json")

@@ -14,7 +14,7 @@ import httpx
 from api.app import create_app
 from api.background import in_background
 from api.settings import Settings
-from security import Auth0JWTBearerTokenValidator
+from resource_server.tokens import Auth0JWTBearerTokenValidator
 from tests.attacks import CASES
 from tests.serving import raw_request
 from tests.tenant import AUDIENCE, Tenant, rsa_key

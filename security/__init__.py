@@ -1,15 +1,10 @@
-"""The resource server: tokens, keys, challenges. It knows neither the application nor its operations."""
+"""What the contract names: the function that validates access tokens."""
 
 from typing import Any
 
-from security.claims import AccessToken
-from security.credentials import CREDENTIALS, Credentials
-from security.validator import Auth0JWTBearerTokenValidator, require_scopes
+from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator, Credentials
 
-__all__ = ["CREDENTIALS", "VALIDATOR", "AccessToken", "Auth0JWTBearerTokenValidator", "require_scopes", "token_info"]
-
-VALIDATOR = "security.validator"
-"""Where a request's ASGI scope holds the validator of its application."""
+__all__ = ["Auth0JWTBearerTokenValidator", "token_info"]
 
 
 async def token_info(token: str, *, request: Any) -> AccessToken:

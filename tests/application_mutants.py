@@ -23,8 +23,8 @@ def mutant(what: str, caught_by: str, *edit: str, also: tuple[Edit, ...] = (), s
 
 PRIVATE, SCOPED = "GET /api/private", "GET /api/private-scoped"
 SPEC, HANDLERS, COMBINING, PROBLEMS = "openapi.yaml", "api/handlers.py", "api/requirements.py", "api/problems.py"
-CREDENTIALS, CLAIMS, ERRORS, VALIDATOR = "security/credentials.py", "security/claims.py", "security/errors.py", "security/validator.py"
-DPOP, URIS = "security/dpop.py", "security/uris.py"
+CREDENTIALS, CLAIMS, ERRORS, VALIDATOR = "engine/src/resource_server/tokens/credentials.py", "engine/src/resource_server/tokens/claims.py", "engine/src/resource_server/tokens/errors.py", "engine/src/resource_server/tokens/validator.py"
+DPOP, URIS = "engine/src/resource_server/tokens/dpop.py", "engine/src/resource_server/tokens/uris.py"
 
 SCOPE = '- oauth2: ["read:messages"]'
 LAST_HANDLER = '"to see this."\n    }\n'
@@ -117,7 +117,7 @@ PROOFS = [
     mutant("a proof's key not compared", f"{PRIVATE}: a proof with another key", DPOP, "if key.thumbprint != thumbprint:", "if False:"),
     mutant("a proof's signature ignored", f"{PRIVATE}: a proof signed with another key than its own", DPOP, "if not verify_signature(key.alg, key.key, jwt.signing_input, jwt.signature):", "if False:"),
     mutant("a proof's type ignored", f"{PRIVATE}: a proof of another type", DPOP, 'if header.get("typ") != "dpop+jwt":', "if False:"),
-    mutant("a private key in a proof accepted", f"{PRIVATE}: a proof with the private key", DPOP, " or not _PRIVATE.isdisjoint(jwk):", ":", also=(("security/keys.py", "        if key.is_private:\n", "        if False:\n"),)),
+    mutant("a private key in a proof accepted", f"{PRIVATE}: a proof with the private key", DPOP, " or not _PRIVATE.isdisjoint(jwk):", ":", also=(("engine/src/resource_server/tokens/keys.py", "        if key.is_private:\n", "        if False:\n"),)),
     mutant("one of several proofs taken", f"{PRIVATE}: a bound token with two proofs", DPOP, "if len(proofs) != 1:", "if not proofs:"),
     mutant("a proof's token not compared", f"{PRIVATE}: a proof for another token", DPOP, 'if ath not in (None, claims.get("ath")):', "if False:"),
     mutant("a proof for no token accepted", f"{PRIVATE}: a proof for no token", DPOP, 'if ath is None else ("jti", "htm", "htu", "ath"))', 'if "ath" not in claims else ("jti", "htm", "htu", "ath"))', also=((DPOP, 'if ath not in (None, claims.get("ath")):', 'if "ath" in claims and ath not in (None, claims["ath"]):'),)),

@@ -12,7 +12,7 @@ from api.contract_tests.operations import ANY_LOGIN, Login, requirements
 from api.contract_tests.results import Result, Verdict
 from api.contract_tests.running import Options, Run
 from api.contract_tests.trust import Trust
-from security.issuer import Issuer
+from resource_server.tokens.issuer import Issuer
 from tests.tenant import AUDIENCE, Tenant
 
 SHOP = Path(__file__).parent / "shop"

@@ -16,7 +16,7 @@ from typing import Any
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
 from api.contract_tests.forging import ABSENT, b64, mac, segment, sign, unsigned
-from security.errors import Flaw, Refusal
+from resource_server.tokens.errors import Flaw, Refusal
 from tests.attacks import ODD, Request, altered
 from tests.proofs import Prover
 from tests.tenant import Tenant

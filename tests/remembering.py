@@ -2,9 +2,9 @@
 
 import time
 
-from security import dpop
-from security.errors import ReplaysUnavailable
-from security.replays import Replays
+from resource_server.tokens import dpop
+from resource_server.tokens.errors import ReplaysUnavailable
+from resource_server.tokens.replays import Replays
 
 
 class Clock:

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from security.errors import Refusal
+from resource_server.tokens.errors import Refusal
 from tests.attacks import CASES, Case
 from tests.serving import RawResponse, catalogued, raw_request
 from tests.tenant import AUDIENCE, Tenant

@@ -21,7 +21,7 @@ from tests.tenant import AUDIENCE, Tenant
 @contextmanager
 def served(place: Path, tenant: Tenant, edits: Sequence[Edit], *, shop: bool = False) -> Iterator[str]:
     """A copy of the application, changed, in a process of its own; yields its URL."""
-    for folder in ("api", "security"):
+    for folder in ("api", "engine", "security"):
         copytree(ROOT / folder, place / folder, ignore=ignore_patterns("__pycache__"))
     (place / "openapi.yaml").write_text(SPECIFICATION.read_text())
     for file, old, new in edits:

@@ -14,8 +14,8 @@ from api.background import in_background
 from api.contract_tests.forging import ABSENT
 from api.development.issuer import DevelopmentIssuer, serve_in_background
 from api.settings import Settings
-from security.errors import Flaw
-from security.jwt import SignedJWT
+from resource_server.tokens.errors import Flaw
+from resource_server.tokens.jwt import SignedJWT
 from tests.proofs import Prover
 from tests.serving import free_port, raw_request
 from tests.tenant import AUDIENCE

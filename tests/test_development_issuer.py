@@ -14,7 +14,7 @@ from api.app import create_app
 from api.background import in_background
 from api.development.issuer import DevelopmentIssuer, serve_in_background
 from api.settings import Settings
-from security.jwt import SignedJWT
+from resource_server.tokens.jwt import SignedJWT
 from tests.tenant import AUDIENCE
 
 VERIFIER = "v" * 43

@@ -19,7 +19,7 @@ from api.doctor.findings import Finding, Verdict
 from api.doctor.report import Report
 from api.problems import DOCTOR
 from api.settings import SPECIFICATION, Settings, lacks_final_slash
-from security.errors import Refusal
+from resource_server.tokens.errors import Refusal
 from tests.processes import api, run, running
 from tests.redis_server import RedisServer
 from tests.tenant import AUDIENCE, METADATA, Tenant

@@ -15,7 +15,7 @@ from api.doctor.jwts import kind_of_jwt
 from api.doctor.kinds import kind_of
 from api.doctor.report import as_json, as_text
 from api.settings import SPECIFICATION, Settings
-from security.jwt import SignedJWT
+from resource_server.tokens.jwt import SignedJWT
 from tests.tenant import AUDIENCE, Tenant
 
 UNREACHED = Settings(issuers=("http://127.0.0.1:9/",), audience=AUDIENCE)

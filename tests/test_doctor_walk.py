@@ -13,8 +13,8 @@ from api.doctor.operations import operations_for
 from api.doctor.walk import walk
 from api.loading import read_contract
 from api.settings import Settings
-from security.credentials import presented
-from security.errors import InvalidRequest, MissingCredentials, Refusal
+from resource_server.tokens.credentials import presented
+from resource_server.tokens.errors import InvalidRequest, MissingCredentials, Refusal
 from tests.attacks import CASES, Case, Request
 from tests.tenant import AUDIENCE, Tenant
 

@@ -12,11 +12,11 @@ import pytest
 from api.app import create_app
 from api.background import in_background
 from api.settings import Settings, SettingsError
-from security import Auth0JWTBearerTokenValidator
-from security.dpop import DPoP, Proof
-from security.errors import Flaw, Refusal, ReplaysUnavailable
-from security.nonces import Nonces
-from security.replays import SQLiteReplays
+from resource_server.tokens import Auth0JWTBearerTokenValidator
+from resource_server.tokens.dpop import DPoP, Proof
+from resource_server.tokens.errors import Flaw, Refusal, ReplaysUnavailable
+from resource_server.tokens.nonces import Nonces
+from resource_server.tokens.replays import SQLiteReplays
 from tests.proofs import Prover, without_metadata
 from tests.serving import free_port, raw_request
 from tests.tenant import AUDIENCE, Tenant

@@ -14,7 +14,7 @@ from api.app import build, create_app
 from api.problems import problem
 from api.settings import Settings
 from api.threads import THREAD
-from security.errors import MissingCredentials
+from resource_server.tokens.errors import MissingCredentials
 from tests.tenant import AUDIENCE
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from security.issuer import Issuer, IssuerError, issuer_url
+from resource_server.tokens.issuer import Issuer, IssuerError, issuer_url
 from tests.tenant import KEYS, METADATA, Answer, Tenant, rsa_key, streamed
 
 JSON = {"Content-Type": "application/json"}
@@ -242,7 +242,7 @@ def test_nothing_listening_is_an_outage() -> None:
 
 
 def test_answer_that_never_comes_is_given_up(broken: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("security.issuer._TIMEOUT", 0.2)
+    monkeypatch.setattr("resource_server.tokens.issuer._TIMEOUT", 0.2)
 
     def too_late(_: str) -> Answer:
         time.sleep(1)
@@ -259,7 +259,7 @@ def test_answer_that_never_comes_is_given_up(broken: Tenant, monkeypatch: pytest
     ids=["body", "header", "early hints"],
 )
 def test_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
-    monkeypatch.setattr("security.issuer._DEADLINE", 0.3)
+    monkeypatch.setattr("resource_server.tokens.issuer._DEADLINE", 0.3)
     over = threading.Event()
 
     def drip(listener: socket.socket) -> None:
@@ -278,7 +278,7 @@ def test_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch, head: by
 
 
 def test_resolver_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("security.issuer._DEADLINE", 0.2)
+    monkeypatch.setattr("resource_server.tokens.issuer._DEADLINE", 0.2)
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(5))
     with pytest.raises(IssuerError, match="Timeout"):

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from security.errors import InvalidToken, IssuerUnavailable, Refusal
-from security.issuer import FetchedKeys, IssuerError
-from security.keycache import KeyCache, KeyPending
-from security.keys import PublicKey, verification_keys
+from resource_server.tokens.errors import InvalidToken, IssuerUnavailable, Refusal
+from resource_server.tokens.issuer import FetchedKeys, IssuerError
+from resource_server.tokens.keycache import KeyCache, KeyPending
+from resource_server.tokens.keys import PublicKey, verification_keys
 from tests.tenant import rsa_key
 
 OLD, NEW = rsa_key("old"), rsa_key("new")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from security.keys import ALGORITHMS, verification_keys, verify_signature
+from resource_server.tokens.keys import ALGORITHMS, verification_keys, verify_signature
 from tests.tenant import rsa_key
 
 GOOD = rsa_key("good").as_dict(private=False)

@@ -23,8 +23,8 @@ from api.contract_tests.results import Result, Verdict
 from api.contract_tests.schema import good_requests, load
 from api.loading import read_contract
 from api.settings import SPECIFICATION, Settings
-from security import Auth0JWTBearerTokenValidator
-from security.dpop import DPoP
+from resource_server.tokens import Auth0JWTBearerTokenValidator
+from resource_server.tokens.dpop import DPoP
 from tests.contract_runs import trusting
 from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant

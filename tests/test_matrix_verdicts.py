@@ -19,7 +19,7 @@ from api.contract_tests.schema import good_requests, load
 from api.contract_tests.trust import Trust
 from api.loading import read_contract
 from api.settings import SPECIFICATION
-from security.keys import verification_keys
+from resource_server.tokens.keys import verification_keys
 from tests.contract_runs import TenantTokens
 from tests.tenant import AUDIENCE, Tenant, streamed
 

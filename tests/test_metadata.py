@@ -16,7 +16,7 @@ from api.app import create_app
 from api.background import in_background
 from api.development.clients import MACHINE
 from api.settings import SPECIFICATION, Settings
-from security.dpop import PROOF_ALGORITHMS
+from resource_server.tokens.dpop import PROOF_ALGORITHMS
 from tests.processes import api as command
 from tests.processes import running
 from tests.serving import free_port

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from security.nonces import Nonces
+from resource_server.tokens.nonces import Nonces
 
 SECRET = b"a secret that all machines share"
 

@@ -13,7 +13,7 @@ from api.app import create_app
 from api.background import in_background
 from api.contract_tests.forging import ABSENT
 from api.settings import Settings
-from security.jwt import SignedJWT
+from resource_server.tokens.jwt import SignedJWT
 from tests.nodepeers import node
 from tests.proofs import Prover
 from tests.tenant import AUDIENCE

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from api.app import create_app
 from api.background import in_background
 from api.settings import Settings
-from security import Auth0JWTBearerTokenValidator
-from security.credentials import Credentials
-from security.dpop import DPoP
-from security.errors import Flaw, InvalidProof, Refusal
-from security.replays import SQLiteReplays
+from resource_server.tokens import Auth0JWTBearerTokenValidator
+from resource_server.tokens.credentials import Credentials
+from resource_server.tokens.dpop import DPoP
+from resource_server.tokens.errors import Flaw, InvalidProof, Refusal
+from resource_server.tokens.replays import SQLiteReplays
 from tests.proof_attacks import CASES, Case, Client
 from tests.proofs import Prover, without_metadata
 from tests.serving import RawResponse, free_port, raw_request

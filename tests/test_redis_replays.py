@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from security.errors import ReplaysUnavailable
-from security.redis_replays import RedisReplays
-from security.replays import LIFETIME
+from resource_server.tokens.errors import ReplaysUnavailable
+from resource_server.tokens.redis_replays import RedisReplays
+from resource_server.tokens.replays import LIFETIME
 from tests.redis_server import RedisServer
 from tests.remembering import refused, until, used
 from tests.serving import wait_until

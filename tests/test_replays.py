@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from security import dpop, replays
-from security.errors import ReplaysUnavailable
-from security.redis_replays import RedisReplays
-from security.replays import LIFETIME, Replays, SQLiteReplays
+from resource_server.tokens import dpop, replays
+from resource_server.tokens.errors import ReplaysUnavailable
+from resource_server.tokens.redis_replays import RedisReplays
+from resource_server.tokens.replays import LIFETIME, Replays, SQLiteReplays
 from tests.remembering import Clock, refused, until, used
 from tests.serving import wait_until
 

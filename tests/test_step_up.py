@@ -21,9 +21,9 @@ from api.contract_tests.forging import ABSENT
 from api.development.issuer import DevelopmentIssuer, serve_in_background
 from api.loading import load_contract, read_contract
 from api.settings import SPECIFICATION, Settings
-from security import AccessToken, Auth0JWTBearerTokenValidator
-from security.errors import InsufficientAuthentication
-from security.jwt import SignedJWT
+from resource_server.tokens import AccessToken, Auth0JWTBearerTokenValidator
+from resource_server.tokens.errors import InsufficientAuthentication
+from resource_server.tokens.jwt import SignedJWT
 from tests.serving import catalogued, production
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_development_issuer import REQUEST, code_of, login, machine_token, redeem

@@ -12,7 +12,7 @@ from api.contract_tests.forging import ABSENT, mac
 from api.contract_tests.material import Material
 from api.contract_tests.results import NotRun
 from api.contract_tests.trust import Trust
-from security.keys import verification_keys
+from resource_server.tokens.keys import verification_keys
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 
 NOW = int(time.time())

@@ -9,9 +9,9 @@ import pytest
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
 from api.contract_tests.forging import ABSENT, b64, sign
-from security import AccessToken, Auth0JWTBearerTokenValidator, require_scopes
-from security.claims import CHECKS
-from security.errors import (
+from resource_server.tokens import AccessToken, Auth0JWTBearerTokenValidator, require_scopes
+from resource_server.tokens.claims import CHECKS
+from resource_server.tokens.errors import (
     QUOTABLE,
     InsufficientScope,
     InvalidToken,

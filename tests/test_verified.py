@@ -8,9 +8,9 @@ from joserfc.jwk import RSAKey
 from api.app import create_app
 from api.background import in_background
 from api.settings import Settings
-from security import Auth0JWTBearerTokenValidator
-from security.errors import InvalidToken, Refusal
-from security.verified import Verified, VerifiedTokens
+from resource_server.tokens import Auth0JWTBearerTokenValidator
+from resource_server.tokens.errors import InvalidToken, Refusal
+from resource_server.tokens.verified import Verified, VerifiedTokens
 from tests.attacks import CASES
 from tests.serving import RawResponse, raw_request
 from tests.tenant import AUDIENCE, Tenant, rsa_key

@@ -11,7 +11,7 @@ from api.contract_tests.proving import Forger
 from api.contract_tests.results import NotRun
 from api.contract_tests.sources import read_token
 from api.contract_tests.trust import Trust
-from security.keys import PublicKey
+from resource_server.tokens.keys import PublicKey
 
 _LIFETIME = 3_600  # seconds
 _SECRET_LENGTH = 16  # characters, below which a word may stand in an answer by chance

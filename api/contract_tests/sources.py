@@ -13,8 +13,8 @@ import httpx
 from api.contract_tests.operations import ANY_LOGIN, Login
 from api.contract_tests.results import NotRun
 from api.networks import is_local
-from security.errors import InvalidToken
-from security.jwt import SignedJWT
+from resource_server.tokens.errors import InvalidToken
+from resource_server.tokens.jwt import SignedJWT
 
 MARGIN = 120
 """Seconds by which a token has expired before it is used as one: servers allow for clocks that differ."""

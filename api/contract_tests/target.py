@@ -17,8 +17,8 @@ from api.listening import listen
 from api.loading import load_contract
 from api.networks import is_local
 from api.settings import Settings, development_issuer_url
-from security.issuer import Issuer, IssuerError
-from security.keys import KeyIndex
+from resource_server.tokens.issuer import Issuer, IssuerError
+from resource_server.tokens.keys import KeyIndex
 
 logger = logging.getLogger(__name__)
 

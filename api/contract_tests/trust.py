@@ -9,9 +9,9 @@ from typing import Any
 from api.contract_tests.operations import ANY_LOGIN, Login, Requirements
 from api.contract_tests.results import NotRun
 from api.contract_tests.sources import MARGIN, TokenSource, read_token
-from security.claims import granted_scopes
-from security.jwt import SignedJWT
-from security.keys import KeyIndex, verify_signature
+from resource_server.tokens.claims import granted_scopes
+from resource_server.tokens.jwt import SignedJWT
+from resource_server.tokens.keys import KeyIndex, verify_signature
 
 
 @dataclass(frozen=True, kw_only=True)

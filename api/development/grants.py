@@ -7,7 +7,7 @@ from authlib.oauth2.rfc6749 import InvalidGrantError, grants
 from authlib.oauth2.rfc7636 import CodeChallenge
 
 from api.development.clients import AuthorizationCode, Client, InvalidTarget, User, requested_audience
-from security.errors import InvalidProof
+from resource_server.tokens.errors import InvalidProof
 
 
 class InvalidDPoPProof(OAuth2Error):  # type: ignore[misc]  # Authlib is not typed

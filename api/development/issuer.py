@@ -29,8 +29,8 @@ from api.development.grants import S256, AuthorizationCodes, ClientCredentials, 
 from api.development.remembering import MemoryReplays
 from api.development.signing import LIFETIME, SigningKeys
 from api.networks import is_local
-from security.dpop import PROOF_ALGORITHMS, DPoP
-from security.issuer import is_loopback
+from resource_server.tokens.dpop import PROOF_ALGORITHMS, DPoP
+from resource_server.tokens.issuer import is_loopback
 
 SIGNING_ENDPOINT = "signing_endpoint"
 """The member of its metadata that says where it signs any claims, which no other issuer has."""

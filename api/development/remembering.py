@@ -12,7 +12,7 @@ class MemoryReplays:
         self._lock = threading.Lock()
 
     def use(self, proof_id: bytes, until: float) -> bool:
-        """See `security.replays.Replays`."""
+        """See `resource_server.tokens.replays.Replays`."""
         now = time.time()
         with self._lock:
             self._used = {used: over for used, over in self._used.items() if over >= now}

@@ -13,7 +13,7 @@ from api.development.proving import Prover
 from api.development.trying import curl
 from api.loading import read_contract
 from api.settings import Settings, development_issuer_url
-from security.nonces import Nonces
+from resource_server.tokens.nonces import Nonces
 
 
 def request_token(settings: Settings, scope: str | None, prover: Prover | None = None) -> str:

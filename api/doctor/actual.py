@@ -6,7 +6,7 @@ from typing import NamedTuple
 from api.doctor.closer import CLOCKS, Case, in_milliseconds
 from api.doctor.findings import shown
 from api.doctor.moments import duration, moment
-from security.claims import is_date
+from resource_server.tokens.claims import is_date
 
 
 class Actual(NamedTuple):

@@ -1,7 +1,7 @@
 """What to do about each refusal: as docs/troubleshooting.md has it, or what fits the case better."""
 
 from api.doctor.closer import CLOSER, Case
-from security.errors import Refusal
+from resource_server.tokens.errors import Refusal
 
 ADVICE: dict[Refusal, str] = {
     Refusal.OVERSIZED: "It has more than 16384 characters. Put less into it.",

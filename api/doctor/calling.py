@@ -11,7 +11,7 @@ from api.doctor.advice import advice
 from api.doctor.findings import Finding, Verdict, printable, shown
 from api.doctor.presenting import Presented
 from api.networks import is_local
-from security.errors import Refusal
+from resource_server.tokens.errors import Refusal
 
 _SECONDS = 10.0
 _LONGEST = 64 * 1024

@@ -8,11 +8,11 @@ from api.doctor.advice import advice
 from api.doctor.closer import Case
 from api.doctor.findings import Finding, Verdict, shown
 from api.dpop import takes_proofs
-from security.claims import CHECKS, Expected, bound_to
-from security.errors import InvalidToken, IssuerUnavailable, MissingCredentials, Refusal
-from security.headers import HEADER_CHECKS
-from security.issuer import Issuer, IssuerError
-from security.keys import KeyIndex, verify_signature
+from resource_server.tokens.claims import CHECKS, Expected, bound_to
+from resource_server.tokens.errors import InvalidToken, IssuerUnavailable, MissingCredentials, Refusal
+from resource_server.tokens.headers import HEADER_CHECKS
+from resource_server.tokens.issuer import Issuer, IssuerError
+from resource_server.tokens.keys import KeyIndex, verify_signature
 
 _HEADER = ("header", "algorithm", "extensions", "type")
 _CLAIMS = ("claims", "purpose", "audience", "expiry", "start", "age")

@@ -8,9 +8,9 @@ from api.doctor.findings import shown
 from api.doctor.moments import distance
 from api.networks import is_local
 from api.settings import Settings
-from security.errors import Refusal
-from security.jwt import SignedJWT
-from security.keys import ALGORITHMS
+from resource_server.tokens.errors import Refusal
+from resource_server.tokens.jwt import SignedJWT
+from resource_server.tokens.keys import ALGORITHMS
 
 
 class Case(NamedTuple):

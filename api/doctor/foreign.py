@@ -5,7 +5,7 @@ import re
 from base64 import b64decode
 from typing import Any, NamedTuple
 
-from security.jwt import header_of
+from resource_server.tokens.jwt import header_of
 
 
 class Kind(NamedTuple):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from api.doctor.findings import Finding, Verdict, shown
 from api.doctor.moments import duration
 from api.settings import Settings
-from security.issuer import Issuer, IssuerError
-from security.keys import ALGORITHMS
+from resource_server.tokens.issuer import Issuer, IssuerError
+from resource_server.tokens.keys import ALGORITHMS
 
 _FAR = 300
 """Seconds by which a clock may be wrong before no token can be judged."""

@@ -4,9 +4,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from api.doctor.foreign import Kind
-from security.claims import CHECKS, Expected
-from security.errors import Refusal
-from security.jwt import SignedJWT
+from resource_server.tokens.claims import CHECKS, Expected
+from resource_server.tokens.errors import Refusal
+from resource_server.tokens.jwt import SignedJWT
 
 _ID_TOKEN = Kind(
     "id_token",

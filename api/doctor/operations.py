@@ -9,9 +9,9 @@ import security
 from api.contract import Contract, base_path, operations, scheme_kind
 from api.doctor.findings import Finding, Verdict, shown
 from api.settings import Settings
-from security.claims import AccessToken
-from security.errors import InsufficientAuthentication, InsufficientScope
-from security.validator import Auth0JWTBearerTokenValidator, require_scopes
+from resource_server.tokens.claims import AccessToken
+from resource_server.tokens.errors import InsufficientAuthentication, InsufficientScope
+from resource_server.tokens.validator import Auth0JWTBearerTokenValidator, require_scopes
 
 _OTHERS = "Needs other credentials"
 _MEMBERS = {"oauth2": "x-tokenInfoFunc", "bearer": "x-bearerInfoFunc"}

@@ -4,8 +4,8 @@ import re
 from typing import NamedTuple
 
 from api.doctor.findings import Finding, Verdict
-from security.credentials import presented
-from security.errors import InvalidRequest
+from resource_server.tokens.credentials import presented
+from resource_server.tokens.errors import InvalidRequest
 
 _FIELD = re.compile(r"(?:Authorization:\s*)?(Bearer|DPoP)(?::\s*|\s+|$)(.*)", re.IGNORECASE | re.DOTALL)
 _SCHEMES = {"bearer": "Bearer", "dpop": "DPoP"}

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from api.doctor.findings import Finding, Verdict
 from api.dpop import make_dpop
 from api.settings import Settings, SettingsError
-from security.dpop import Proof
-from security.errors import ReplaysUnavailable
+from resource_server.tokens.dpop import Proof
+from resource_server.tokens.errors import ReplaysUnavailable
 
 _MATTERS = 360
 """Seconds for which a proof that has just been made matters."""

@@ -11,9 +11,9 @@ from api.doctor.jwts import kind_of_jwt
 from api.doctor.kinds import kind_of
 from api.doctor.presenting import Presented, presented_as
 from api.settings import Settings
-from security.claims import AccessToken, granted_scopes, scope_claims
-from security.errors import InvalidToken
-from security.jwt import SignedJWT
+from resource_server.tokens.claims import AccessToken, granted_scopes, scope_claims
+from resource_server.tokens.errors import InvalidToken
+from resource_server.tokens.jwt import SignedJWT
 
 _UNKNOWN = Kind("unknown", "text of a kind that isn't known")
 

@@ -11,7 +11,7 @@ import os
 from authlib.integrations.flask_oauth2 import ResourceProtector, current_token
 from flask import Flask
 
-from security import Auth0JWTBearerTokenValidator
+from resource_server.tokens import Auth0JWTBearerTokenValidator
 
 require_auth = ResourceProtector()
 require_auth.register_token_validator(

@@ -10,8 +10,9 @@ from starlette.exceptions import HTTPException
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import NotFound
 
-from security import AccessToken, token_info
-from security.errors import InvalidToken, Refusal
+from resource_server.tokens import AccessToken
+from resource_server.tokens.errors import InvalidToken, Refusal
+from security import token_info
 
 
 async def machine_token_info(token: str, *, request: Any) -> AccessToken:

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from security.errors import ReplaysUnavailable
-from security.outages import Outages
-from security.sqlite import alone_in, connect, has_room
+from resource_server.tokens.errors import ReplaysUnavailable
+from resource_server.tokens.outages import Outages
+from resource_server.tokens.sqlite import alone_in, connect, has_room
 
 LIFETIME = 390
 """For how many seconds at most a proof matters after it has been used, if it was made in the future."""

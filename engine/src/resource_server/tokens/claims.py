@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from authlib.oauth2.rfc7523 import JWTBearerToken
 
-from security.errors import InvalidToken, Refusal
+from resource_server.tokens.errors import InvalidToken, Refusal
 
 Claims = dict[str, Any]
 

@@ -8,15 +8,15 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from security.claims import is_date
-from security.credentials import Credentials
-from security.errors import Flaw, InvalidProof, InvalidToken, Refusal, ReplaysUnavailable, UseNonce
-from security.jwt import MAX_REMEMBERED, SignedJWT, header_of
-from security.keys import ALGORITHMS, PublicKey, public_key, verifies, verify_signature
-from security.nonces import Nonces
-from security.replays import Replays
-from security.uris import names
-from security.verified import digest
+from resource_server.tokens.claims import is_date
+from resource_server.tokens.credentials import Credentials
+from resource_server.tokens.errors import Flaw, InvalidProof, InvalidToken, Refusal, ReplaysUnavailable, UseNonce
+from resource_server.tokens.jwt import MAX_REMEMBERED, SignedJWT, header_of
+from resource_server.tokens.keys import ALGORITHMS, PublicKey, public_key, verifies, verify_signature
+from resource_server.tokens.nonces import Nonces
+from resource_server.tokens.replays import Replays
+from resource_server.tokens.uris import names
+from resource_server.tokens.verified import digest
 
 PROOF_ALGORITHMS = ALGORITHMS
 """What proofs may be signed with: all asymmetric, so the key beside the signature can be public."""

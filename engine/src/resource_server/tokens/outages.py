@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from security.errors import ReplaysUnavailable
+from resource_server.tokens.errors import ReplaysUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from security.errors import ReplaysUnavailable
-from security.outages import Outages
-from security.replays import LIFETIME
+from resource_server.tokens.errors import ReplaysUnavailable
+from resource_server.tokens.outages import Outages
+from resource_server.tokens.replays import LIFETIME
 
 _PREFIX = b"dpop:"
 _MEMORY = b"dpop-memory"
@@ -61,7 +61,7 @@ class RedisReplays:
             self._look()
 
     def use(self, proof_id: bytes, until: float) -> bool:
-        """See `security.replays.Replays`."""
+        """See `resource_server.tokens.replays.Replays`."""
         with self._outages.attempt():
             if self._monotonic() >= self._check_at:
                 self._check_policy()

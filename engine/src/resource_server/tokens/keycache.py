@@ -12,9 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from security.errors import InvalidToken, IssuerUnavailable, Refusal
-from security.issuer import FetchedKeys, IssuerError
-from security.keys import KeyIndex, PublicKey
+from resource_server.tokens.errors import InvalidToken, IssuerUnavailable, Refusal
+from resource_server.tokens.issuer import FetchedKeys, IssuerError
+from resource_server.tokens.keys import KeyIndex, PublicKey
 
 logger = logging.getLogger(__name__)
 

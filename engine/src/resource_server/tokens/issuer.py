@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from security.keys import KeyIndex, verification_keys
+from resource_server.tokens.keys import KeyIndex, verification_keys
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from joserfc.util import urlsafe_b64decode
 
-from security.errors import InvalidToken, Refusal
+from resource_server.tokens.errors import InvalidToken, Refusal
 
 MAX_TOKEN_LENGTH = 16 * 1024
 """Characters; longer than any header field that the usual servers let through."""

@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from security.errors import InvalidRequest
+from resource_server.tokens.errors import InvalidRequest
 
-CREDENTIALS = "security.credentials"
+CREDENTIALS = "resource_server.tokens.credentials"
 """Where a request's ASGI scope holds its `Credentials`; `None` if it presents none."""
 
 

@@ -10,8 +10,8 @@ from collections import OrderedDict
 from hashlib import sha256
 from typing import NamedTuple
 
-from security.claims import AccessToken, Claims
-from security.keys import PublicKey
+from resource_server.tokens.claims import AccessToken, Claims
+from resource_server.tokens.keys import PublicKey
 
 
 class Verified(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
-from security.errors import InvalidToken, Refusal
+from resource_server.tokens.errors import InvalidToken, Refusal
 
 Header = dict[str, Any]
 

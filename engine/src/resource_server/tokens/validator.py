@@ -9,7 +9,7 @@ import httpx
 from authlib.oauth2.rfc7523 import JWTBearerTokenValidator
 from joserfc.jwk import KeySet
 
-from security.claims import (
+from resource_server.tokens.claims import (
     AccessToken,
     Expected,
     authenticated_since,
@@ -20,22 +20,22 @@ from security.claims import (
     still_holds,
     times,
 )
-from security.credentials import Credentials, presented
-from security.dpop import DPoP, Proof
-from security.errors import QUOTABLE, InsufficientAuthentication, InsufficientScope, InvalidToken, Refusal
-from security.headers import check_header
-from security.issuer import Issuer, issuer_url
-from security.jwt import SignedJWT
-from security.keycache import KeyCache, KeyPending
-from security.keys import ALGORITHMS, verify_signature
-from security.verified import Verified, VerifiedTokens, digest
+from resource_server.tokens.credentials import Credentials, presented
+from resource_server.tokens.dpop import DPoP, Proof
+from resource_server.tokens.errors import QUOTABLE, InsufficientAuthentication, InsufficientScope, InvalidToken, Refusal
+from resource_server.tokens.headers import check_header
+from resource_server.tokens.issuer import Issuer, issuer_url
+from resource_server.tokens.jwt import SignedJWT
+from resource_server.tokens.keycache import KeyCache, KeyPending
+from resource_server.tokens.keys import ALGORITHMS, verify_signature
+from resource_server.tokens.verified import Verified, VerifiedTokens, digest
 
 
 class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[misc]  # Authlib is not typed
     """Validates Auth0's access tokens, and those of any OpenID provider that issues JWTs.
 
-    Checks, in this order: form, the header as `security.headers.HEADER_CHECKS` lists it, issuer, key, signature, the
-    claims as `security.claims.CHECKS` lists them; last what the token is bound to, and the proof of that. Checks
+    Checks, in this order: form, the header as `headers.HEADER_CHECKS` lists it, issuer, key, signature, the
+    claims as `claims.CHECKS` lists them; last what the token is bound to, and the proof of that. Checks
     neither revocation nor whether the subject still exists: a JWT is good until it expires. Scopes are checked by
     `require_scopes`.
 
@@ -46,7 +46,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             `iss` selects among them and never leads anywhere else.
         audience: The API's identifier, one of which `aud` must name.
         realm: The protection space in challenges (RFC 9110, section 11.5); by default the audience.
-        algorithms: What a token may be signed with, from `security.keys.ALGORITHMS`.
+        algorithms: What a token may be signed with, from `resource_server.tokens.keys.ALGORITHMS`.
         leeway: Seconds by which clocks may differ.
         max_age: Seconds since `iat` after which a token is refused, whatever `exp` says.
         permissions: Whether Auth0's RBAC claim `permissions` grants scopes, too.

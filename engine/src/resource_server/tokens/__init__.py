@@ -1,0 +1,10 @@
+"""Access tokens, keys, claims, proofs, challenges. This room knows neither an application nor its operations."""
+
+from resource_server.tokens.claims import AccessToken
+from resource_server.tokens.credentials import CREDENTIALS, Credentials
+from resource_server.tokens.validator import Auth0JWTBearerTokenValidator, require_scopes
+
+__all__ = ["CREDENTIALS", "VALIDATOR", "AccessToken", "Auth0JWTBearerTokenValidator", "Credentials", "require_scopes"]
+
+VALIDATOR = "resource_server.validator"
+"""Where a request's ASGI scope holds the validator of its application."""
