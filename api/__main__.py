@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from api.settings import Settings, SettingsError, environ
+from resource_server.settings import Settings, SettingsError, environ
 
 _SPEC = click.option(
     "--spec",
@@ -43,8 +43,8 @@ def run(spec: Path | None) -> None:
 
     Without AUTH0_DOMAIN, a development issuer is started on the next port.
     """
-    from api.contract import ContractError
     from api.development.server import run
+    from resource_server.contract.spec import ContractError
 
     try:
         run(_settings(development=True, spec=spec))
@@ -60,8 +60,8 @@ def run(spec: Path | None) -> None:
 def serve(spec: Path | None, host: str | None, port: int | None, workers: int) -> None:
     """Serve for production. Needs AUTH0_DOMAIN and AUTH0_AUDIENCE."""
     gc.disable()  # until all is loaded: nothing of it is garbage
-    from api.contract import ContractError
     from api.server import serve
+    from resource_server.contract.spec import ContractError
 
     try:
         serve(_settings(development=False, spec=spec, host=host, port=port), workers)

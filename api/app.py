@@ -6,19 +6,19 @@ from pathlib import Path
 
 import connexion
 
-from api.contract import ContractError
-from api.dpop import make_dpop
 from api.flaskapp import FlaskApp
-from api.loading import load_contract
 from api.logs import log_request
 from api.middlewares import middlewares
 from api.problems import answer_with_problems
 from api.records import Record
 from api.requirements import SECURITY_MAP
 from api.responses import JSONIFIER, ContractResolver
-from api.settings import Settings
 from api.stack import link
 from api.validation import VALIDATORS
+from resource_server.contract.loading import load_contract
+from resource_server.contract.spec import ContractError
+from resource_server.dpop import make_dpop
+from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 
 

@@ -19,9 +19,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import security
-from api.contract import scheme_kind
 from api.requirements import NothingPresented, Requirements
 from api.threads import USED
+from resource_server.contract.spec import scheme_kind
 from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator
 from resource_server.tokens.credentials import Credentials, presented
 from resource_server.tokens.errors import MissingCredentials, Protection, SecurityError

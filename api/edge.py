@@ -8,9 +8,9 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.contract import Contract, usage
-from api.networks import Networks, comes_from
 from api.records import RECORD, note
+from resource_server.contract.spec import Contract, usage
+from resource_server.networks import Networks, comes_from
 
 
 def edge_middlewares(*, trusted_proxies: Networks, cors_origins: Iterable[str], contract: Contract) -> list[Any]:

@@ -12,7 +12,6 @@ from connexion.middleware.server_error import ServerErrorMiddleware
 
 from api.admission import Admission
 from api.authorization import Authorization
-from api.contract import Contract, base_path, operations
 from api.edge import edge_middlewares
 from api.flaskapp import takes_place_of
 from api.health import Health
@@ -21,9 +20,10 @@ from api.problems import Errors
 from api.records import Record, Records
 from api.resource import Metadata, protected_resource
 from api.routing import Routing
-from api.settings import Settings, SettingsError
 from api.swagger import SwaggerUI
 from api.validation import RequestValidation
+from resource_server.contract.spec import Contract, base_path, operations
+from resource_server.settings import Settings, SettingsError
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.networks import Networks, comes_from
 from api.threads import NeedsEventLoop
+from resource_server.networks import Networks, comes_from
 
 Record = MutableMapping[str, Any]
 

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.authorization import ProtectedResource
-from api.contract import Contract, base_path, declared_scopes
 from api.edge import own_path
-from api.settings import Settings
+from resource_server.contract.spec import Contract, base_path, declared_scopes
+from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.dpop import PROOF_ALGORITHMS
 from resource_server.tokens.errors import Protection

@@ -18,9 +18,9 @@ from starlette.types import ASGIApp
 from api.app import build, create_app
 from api.listening import listen
 from api.logs import logging_config
-from api.settings import SLASH_WARNING, Settings, lacks_final_slash
 from api.stack import never_waits
 from api.threads import InThreads, ThreadedLoop
+from resource_server.settings import SLASH_WARNING, Settings, lacks_final_slash
 
 logger = logging.getLogger(__name__)
 

@@ -32,9 +32,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from swagger_ui_bundle import swagger_ui_path
 
 from api.authorization import ProtectedResource, takes_proofs
-from api.contract import Contract, declared_scopes
 from api.edge import own_path
 from api.threads import THREAD, NeedsEventLoop
+from resource_server.contract.spec import Contract, declared_scopes
 from resource_server.tokens.issuer import Endpoints, IssuerError
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.networks import Networks, comes_from
 from api.records import RECORD, Record
 from api.threads import NeedsEventLoop
+from resource_server.networks import Networks, comes_from
 
 _TRACE = "api.trace"
 _FLUSH_SECONDS = 5

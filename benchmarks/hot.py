@@ -21,8 +21,8 @@ from werkzeug.test import create_environ
 
 from api.app import build, create_app
 from api.handlers import public
-from api.settings import Settings
 from api.threads import THREAD
+from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from tests.tenant import AUDIENCE, Tenant
 

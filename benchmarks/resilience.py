@@ -13,7 +13,7 @@ import httpx
 
 from api.app import create_app
 from api.background import in_background
-from api.settings import Settings
+from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from tests.attacks import CASES
 from tests.serving import raw_request

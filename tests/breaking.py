@@ -17,9 +17,9 @@ from typing import Any
 import yaml
 from connexion.json_schema import resolve_refs
 
-from api.contract import Contract, operations
-from api.loading import load_contract
-from api.settings import SPECIFICATION
+from resource_server.contract.loading import load_contract
+from resource_server.contract.spec import Contract, operations
+from resource_server.settings import SPECIFICATION
 from tests.nodepeers import LINTERS, missing_node
 from tests.processes import ROOT, run
 

@@ -10,7 +10,7 @@ import pytest
 
 from api.app import create_app
 from api.background import in_background
-from api.settings import Settings
+from resource_server.settings import Settings
 from tests.redis_server import RedisServer, redis_server
 from tests.tenant import AUDIENCE, Tenant
 

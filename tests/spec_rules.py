@@ -9,7 +9,7 @@ from connexion.json_schema import resolve_refs
 from openapi_schema_validator import OAS30ReadValidator, OAS30Validator, OAS30WriteValidator, oas30_format_checker
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
-from api.contract import Contract, operations
+from resource_server.contract.spec import Contract, operations
 
 _FREE = (
     *("content", "encoding", "headers", "links", "parameters", "paths"),

@@ -11,7 +11,7 @@ import pytest
 
 from api.app import create_app
 from api.background import in_background
-from api.settings import Settings
+from resource_server.settings import Settings
 from tests.processes import ROOT, api, running
 from tests.tenant import AUDIENCE, Tenant
 

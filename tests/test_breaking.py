@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from api.loading import load_contract
-from api.settings import SPECIFICATION
+from resource_server.contract.loading import load_contract
+from resource_server.settings import SPECIFICATION
 from tests.breaking import NOTHING_RELEASED, RELEASED, breaking_changes, objection, read_released, record
 from tests.nodepeers import LINTERS, require_node
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from api.app import create_app
 from api.background import in_background
 from api.development.issuer import DevelopmentIssuer, serve_in_background
-from api.settings import Settings
+from resource_server.settings import Settings
 from tests.nodepeers import node
 from tests.processes import ROOT
 from tests.tenant import AUDIENCE

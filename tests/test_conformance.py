@@ -12,8 +12,8 @@ from schemathesis.engine import events
 from api.app import create_app
 from api.background import in_background
 from api.contract_tests.results import Result, Verdict
-from api.loading import read_contract
-from api.settings import SPECIFICATION, Settings
+from resource_server.contract.loading import read_contract
+from resource_server.settings import SPECIFICATION, Settings
 from tests.application_mutants import MUTANTS
 from tests.contract_runs import failures, results
 from tests.tenant import AUDIENCE, Tenant

@@ -10,9 +10,9 @@ import yaml
 
 from api import handlers
 from api.app import build, create_app
-from api.contract import ContractError, declared_scopes, operations, usage
-from api.loading import load_contract
-from api.settings import SPECIFICATION, Settings
+from resource_server.contract.loading import load_contract
+from resource_server.contract.spec import ContractError, declared_scopes, operations, usage
+from resource_server.settings import SPECIFICATION, Settings
 
 CONTRACT: dict[str, Any] = load_contract(SPECIFICATION)
 SETTINGS = Settings(issuers=("https://tenant.example.com/",), audience="https://api.example.com")
@@ -94,8 +94,8 @@ COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "GET /api/private: operationId 'nowhere.private' can't be imported (ModuleNotFoundError: ",
     ),
     "not a function": (
-        lambda c: private(c).update(operationId="api.settings.SPECIFICATION"),
-        "GET /api/private: operationId 'api.settings.SPECIFICATION' can't be imported (it is not callable)",
+        lambda c: private(c).update(operationId="resource_server.settings.SPECIFICATION"),
+        "GET /api/private: operationId 'resource_server.settings.SPECIFICATION' can't be imported (it is not callable)",
     ),
     "an argument that the handler doesn't take": (
         lambda c: c["paths"].update(

@@ -17,7 +17,7 @@ from api.app import create_app
 from api.background import in_background
 from api.contract_tests.forging import ABSENT
 from api.contract_tests.results import Result, Verdict, exit_code
-from api.settings import SPECIFICATION, Settings
+from resource_server.settings import SPECIFICATION, Settings
 from tests.nodepeers import node
 from tests.processes import ROOT, api, run, running
 from tests.serving import free_port

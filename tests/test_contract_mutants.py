@@ -7,10 +7,10 @@ from shutil import copytree, ignore_patterns
 
 import pytest
 
-from api.contract import Contract
 from api.contract_tests.results import Verdict
-from api.loading import read_contract
-from api.settings import SPECIFICATION
+from resource_server.contract.loading import read_contract
+from resource_server.contract.spec import Contract
+from resource_server.settings import SPECIFICATION
 from tests.application_mutants import MUTANTS, Edit, Mutant
 from tests.contract_runs import SHOP, failures, results
 from tests.processes import ROOT, api, running

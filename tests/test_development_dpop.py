@@ -13,7 +13,7 @@ from api.app import create_app
 from api.background import in_background
 from api.contract_tests.forging import ABSENT
 from api.development.issuer import DevelopmentIssuer, serve_in_background
-from api.settings import Settings
+from resource_server.settings import Settings
 from resource_server.tokens.errors import Flaw
 from resource_server.tokens.jwt import SignedJWT
 from tests.proofs import Prover

@@ -11,7 +11,7 @@ import yaml
 
 from api.app import create_app
 from api.background import in_background
-from api.settings import Settings
+from resource_server.settings import Settings
 from tests.tenant import AUDIENCE
 
 PLAIN = {"responses": {"200": {"description": "JSON.", "content": {"application/json": {}}}}}

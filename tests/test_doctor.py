@@ -18,7 +18,7 @@ from api.doctor.command import examine
 from api.doctor.findings import Finding, Verdict
 from api.doctor.report import Report
 from api.problems import DOCTOR
-from api.settings import SPECIFICATION, Settings, lacks_final_slash
+from resource_server.settings import SPECIFICATION, Settings, lacks_final_slash
 from resource_server.tokens.errors import Refusal
 from tests.processes import api, run, running
 from tests.redis_server import RedisServer

@@ -11,7 +11,7 @@ import pytest
 
 from api.doctor.command import report_on
 from api.doctor.report import as_json, as_text
-from api.settings import SPECIFICATION, Settings
+from resource_server.settings import SPECIFICATION, Settings
 from tests.doctor_cases import SAID, Said
 from tests.tenant import Tenant
 

@@ -14,7 +14,7 @@ from api.doctor.findings import printable, shown
 from api.doctor.jwts import kind_of_jwt
 from api.doctor.kinds import kind_of
 from api.doctor.report import as_json, as_text
-from api.settings import SPECIFICATION, Settings
+from resource_server.settings import SPECIFICATION, Settings
 from resource_server.tokens.jwt import SignedJWT
 from tests.tenant import AUDIENCE, Tenant
 

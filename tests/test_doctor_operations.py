@@ -10,12 +10,12 @@ import yaml
 
 from api.app import create_app
 from api.background import in_background
-from api.contract import Contract
 from api.doctor.findings import Finding, Verdict
 from api.doctor.operations import operations_for
 from api.doctor.walk import walk
-from api.loading import read_contract
-from api.settings import Settings
+from resource_server.contract.loading import read_contract
+from resource_server.contract.spec import Contract
+from resource_server.settings import Settings
 from tests.processes import ROOT
 from tests.tenant import AUDIENCE, Tenant
 

@@ -11,8 +11,8 @@ from api.doctor.findings import Verdict
 from api.doctor.moments import distance, moment
 from api.doctor.operations import operations_for
 from api.doctor.walk import walk
-from api.loading import read_contract
-from api.settings import Settings
+from resource_server.contract.loading import read_contract
+from resource_server.settings import Settings
 from resource_server.tokens.credentials import presented
 from resource_server.tokens.errors import InvalidRequest, MissingCredentials, Refusal
 from tests.attacks import CASES, Case, Request

@@ -11,7 +11,7 @@ import pytest
 
 from api.app import create_app
 from api.background import in_background
-from api.settings import Settings, SettingsError
+from resource_server.settings import Settings, SettingsError
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.dpop import DPoP, Proof
 from resource_server.tokens.errors import Flaw, Refusal, ReplaysUnavailable

@@ -10,7 +10,7 @@ import pytest
 
 from api.app import create_app
 from api.background import in_background
-from api.settings import Settings
+from resource_server.settings import Settings
 from tests.processes import api, running
 from tests.proofs import Prover
 from tests.serving import free_port

@@ -12,8 +12,8 @@ from starlette.types import Message, Scope
 
 from api.app import build, create_app
 from api.problems import problem
-from api.settings import Settings
 from api.threads import THREAD
+from resource_server.settings import Settings
 from resource_server.tokens.errors import MissingCredentials
 from tests.tenant import AUDIENCE
 

@@ -8,7 +8,7 @@ import yaml
 
 from api.app import create_app
 from api.background import in_background
-from api.settings import SPECIFICATION, Settings
+from resource_server.settings import SPECIFICATION, Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from tests.serving import wait_until
 from tests.tenant import AUDIENCE, Tenant

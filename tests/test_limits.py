@@ -14,8 +14,8 @@ import api.bridge
 import api.limits
 from api.app import create_app
 from api.background import in_background
-from api.settings import Settings
 from benchmarks.loads import Load, Tokens, send_and_count
+from resource_server.settings import Settings
 from tests.serving import production, wait_until
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_flaskapp import KINDS

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from api.settings import SPECIFICATION
+from resource_server.settings import SPECIFICATION
 from tests.nodepeers import LINTERS, require_node
 from tests.processes import ROOT, run
 

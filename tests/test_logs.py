@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from api.app import create_app
 from api.background import in_background
 from api.logs import REQUESTS, JsonLines, TextLines, log_request, logging_config
-from api.settings import Settings
+from resource_server.settings import Settings
 from tests.serving import raw_request
 from tests.tenant import AUDIENCE, Tenant
 

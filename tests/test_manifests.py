@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from api.settings import Settings
+from resource_server.settings import Settings
 from tests.image import instructions
 from tests.processes import ROOT, run
 

@@ -10,15 +10,15 @@ from connexion.json_schema import resolve_refs
 
 from api.app import create_app
 from api.background import in_background
-from api.contract import Contract, operations
 from api.contract_tests.answers import ACCEPTED, MISSING, Expected, challenges
 from api.contract_tests.defects import DEFECTS
 from api.contract_tests.matrix import Matrix, Row, rows
 from api.contract_tests.operations import requirements
 from api.contract_tests.results import Verdict
 from api.contract_tests.schema import good_requests, load
-from api.loading import read_contract
-from api.settings import SPECIFICATION, Settings
+from resource_server.contract.loading import read_contract
+from resource_server.contract.spec import Contract, operations
+from resource_server.settings import SPECIFICATION, Settings
 from tests.contract_runs import SHOP, trusting
 from tests.tenant import AUDIENCE, Tenant
 

@@ -14,15 +14,15 @@ from connexion.json_schema import resolve_refs
 
 from api.app import create_app
 from api.background import in_background
-from api.contract import Contract
 from api.contract_tests.matrix import Matrix, rows
 from api.contract_tests.metadata import checked, resource_metadata, takes_proofs
 from api.contract_tests.operations import requirements
 from api.contract_tests.proof_defects import PROOF_DEFECTS
 from api.contract_tests.results import Result, Verdict
 from api.contract_tests.schema import good_requests, load
-from api.loading import read_contract
-from api.settings import SPECIFICATION, Settings
+from resource_server.contract.loading import read_contract
+from resource_server.contract.spec import Contract
+from resource_server.settings import SPECIFICATION, Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.dpop import DPoP
 from tests.contract_runs import trusting

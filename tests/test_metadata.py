@@ -15,7 +15,7 @@ from authlib.integrations.requests_client import OAuth2Session
 from api.app import create_app
 from api.background import in_background
 from api.development.clients import MACHINE
-from api.settings import SPECIFICATION, Settings
+from resource_server.settings import SPECIFICATION, Settings
 from resource_server.tokens.dpop import PROOF_ALGORITHMS
 from tests.processes import api as command
 from tests.processes import running

@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey, Key, OKPKey
 from api.app import create_app
 from api.background import in_background
 from api.contract_tests.forging import ABSENT
-from api.settings import Settings
+from resource_server.settings import Settings
 from resource_server.tokens.jwt import SignedJWT
 from tests.nodepeers import node
 from tests.proofs import Prover

@@ -12,7 +12,7 @@ import pytest
 
 from api.app import create_app
 from api.background import in_background
-from api.settings import Settings
+from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from tests.serving import wait_until
 from tests.tenant import AUDIENCE, KEYS, METADATA, Answer, Tenant, rsa_key

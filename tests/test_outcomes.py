@@ -12,7 +12,7 @@ from joserfc.jwk import OctKey
 from api.app import create_app
 from api.background import in_background
 from api.contract_tests.forging import ABSENT
-from api.settings import Settings
+from resource_server.settings import Settings
 from tests.serving import RawResponse, catalogued, raw_request
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from api.app import create_app
 from api.background import in_background
-from api.settings import Settings
+from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.credentials import Credentials
 from resource_server.tokens.dpop import DPoP

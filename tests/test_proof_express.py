@@ -10,7 +10,7 @@ import yaml
 
 from api.app import create_app
 from api.background import in_background
-from api.settings import Settings
+from resource_server.settings import Settings
 from tests.nodepeers import node
 from tests.proof_attacks import CASES, Case, Client
 from tests.serving import free_port

@@ -15,8 +15,8 @@ from connexion.middleware import MiddlewarePosition
 from api.app import build, create_app
 from api.background import in_background
 from api.flaskapp import takes_place_of
-from api.settings import Settings
 from api.stack import never_waits
+from resource_server.settings import Settings
 from tests.attacks import CASES
 from tests.processes import api, running
 from tests.serving import OF_EACH_ANSWER, comparable, production, raw_request

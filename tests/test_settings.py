@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from api.app import create_app
-from api.settings import Settings, SettingsError
+from resource_server.settings import Settings, SettingsError
 
 TENANT = {"AUTH0_DOMAIN": "tenant.eu.auth0.com", "AUTH0_AUDIENCE": "https://api.example.com"}
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from api.loading import load_contract
-from api.settings import SPECIFICATION
+from resource_server.contract.loading import load_contract
+from resource_server.settings import SPECIFICATION
 from tests.processes import ROOT
 from tests.spec_rules import RULES, complaints
 

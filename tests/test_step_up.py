@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from api.app import create_app
 from api.background import in_background
-from api.contract import ContractError
 from api.contract_tests.forging import ABSENT
 from api.development.issuer import DevelopmentIssuer, serve_in_background
-from api.loading import load_contract, read_contract
-from api.settings import SPECIFICATION, Settings
+from resource_server.contract.loading import load_contract, read_contract
+from resource_server.contract.spec import ContractError
+from resource_server.settings import SPECIFICATION, Settings
 from resource_server.tokens import AccessToken, Auth0JWTBearerTokenValidator
 from resource_server.tokens.errors import InsufficientAuthentication
 from resource_server.tokens.jwt import SignedJWT

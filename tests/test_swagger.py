@@ -15,8 +15,8 @@ from openapi_spec_validator import validate
 
 from api.app import create_app
 from api.background import in_background
-from api.loading import load_contract
-from api.settings import SPECIFICATION, Settings
+from resource_server.contract.loading import load_contract
+from resource_server.settings import SPECIFICATION, Settings
 from tests.serving import raw_request
 from tests.tenant import AUDIENCE, Tenant
 

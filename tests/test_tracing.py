@@ -25,7 +25,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from api.app import create_app
 from api.background import in_background
-from api.settings import Settings
+from resource_server.settings import Settings
 from tests.processes import Running, run, running
 from tests.processes import api as command
 from tests.serving import wait_until

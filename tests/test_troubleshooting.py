@@ -13,7 +13,7 @@ from connexion.exceptions import BadRequestProblem, OAuthProblem, UnsupportedMed
 from api.app import create_app
 from api.background import in_background
 from api.doctor.advice import ADVICE
-from api.settings import Settings
+from resource_server.settings import Settings
 from resource_server.tokens.errors import Flaw, InsufficientScope, Refusal, SecurityError
 from tests.processes import ROOT
 from tests.tenant import AUDIENCE, Tenant

@@ -7,7 +7,7 @@ from joserfc.jwk import RSAKey
 
 from api.app import create_app
 from api.background import in_background
-from api.settings import Settings
+from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.errors import InvalidToken, Refusal
 from resource_server.tokens.verified import Verified, VerifiedTokens

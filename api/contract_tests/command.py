@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from api.contract import ContractError, declared_scopes
 from api.contract_tests.conformance import not_tested
 from api.contract_tests.matrix import rows
 from api.contract_tests.metadata import checked, resource_metadata, takes_proofs
@@ -28,9 +27,10 @@ from api.contract_tests.running import Options, Run
 from api.contract_tests.sources import read_token
 from api.contract_tests.target import served_here, trust
 from api.contract_tests.trust import Trust
-from api.loading import read_contract
-from api.networks import is_local
-from api.settings import Settings, bypass_proxies, development_issuer_url, environ
+from resource_server.contract.loading import read_contract
+from resource_server.contract.spec import ContractError, declared_scopes
+from resource_server.networks import is_local
+from resource_server.settings import Settings, bypass_proxies, development_issuer_url, environ
 
 _INTERRUPTED = 130  # as shells have it
 

@@ -7,8 +7,8 @@ import click
 import httpx
 
 from api.contract_tests.results import AUTHORIZATION, Result, Verdict
-from api.networks import is_local
 from api.resource import WELL_KNOWN
+from resource_server.networks import is_local
 
 Metadata = Mapping[str, Any]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from api.contract import Contract, operations, scheme_kind
+from resource_server.contract.spec import Contract, operations, scheme_kind
 
 _BEARER = ("oauth2", "openIdConnect", "bearer")
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from api.contract import Contract, operations
 from api.contract_tests.conformance import Conformance, not_tested
 from api.contract_tests.defects import EXPIRED
 from api.contract_tests.material import secrets_in
@@ -14,7 +13,8 @@ from api.contract_tests.operations import Login, Requirements
 from api.contract_tests.results import AUTHORIZATION, NotRun, Progress, Result
 from api.contract_tests.schema import TIMEOUT, good_requests, load
 from api.contract_tests.trust import Trust
-from api.networks import is_local
+from resource_server.contract.spec import Contract, operations
+from resource_server.networks import is_local
 
 
 @dataclass(frozen=True, kw_only=True)

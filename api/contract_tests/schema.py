@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from api.contract import Contract, ContractError, base_path, operations, scheme_kind
+from resource_server.contract.spec import Contract, ContractError, base_path, operations, scheme_kind
 
 TIMEOUT = 10
 """Seconds that an answer may take."""

@@ -12,7 +12,7 @@ import httpx
 
 from api.contract_tests.operations import ANY_LOGIN, Login
 from api.contract_tests.results import NotRun
-from api.networks import is_local
+from resource_server.networks import is_local
 from resource_server.tokens.errors import InvalidToken
 from resource_server.tokens.jwt import SignedJWT
 

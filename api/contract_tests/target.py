@@ -8,15 +8,15 @@ from dataclasses import replace
 
 from api.app import build, create_app
 from api.background import in_background
-from api.contract import declared_scopes
 from api.contract_tests.results import Progress
 from api.contract_tests.sources import DevelopmentTokens, environment_sources
 from api.contract_tests.trust import Trust
 from api.development.issuer import SIGNING_ENDPOINT, DevelopmentIssuer, serve_in_background
 from api.listening import listen
-from api.loading import load_contract
-from api.networks import is_local
-from api.settings import Settings, development_issuer_url
+from resource_server.contract.loading import load_contract
+from resource_server.contract.spec import declared_scopes
+from resource_server.networks import is_local
+from resource_server.settings import Settings, development_issuer_url
 from resource_server.tokens.issuer import Issuer, IssuerError
 from resource_server.tokens.keys import KeyIndex
 

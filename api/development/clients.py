@@ -9,7 +9,7 @@ from typing import Any
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin
 
-from api.networks import is_local
+from resource_server.networks import is_local
 
 OIDC_SCOPES = frozenset(("openid", "profile", "email"))
 

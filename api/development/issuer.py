@@ -28,7 +28,7 @@ from api.development.clients import (
 from api.development.grants import S256, AuthorizationCodes, ClientCredentials, names_one_audience
 from api.development.remembering import MemoryReplays
 from api.development.signing import LIFETIME, SigningKeys
-from api.networks import is_local
+from resource_server.networks import is_local
 from resource_server.tokens.dpop import PROOF_ALGORITHMS, DPoP
 from resource_server.tokens.issuer import is_loopback
 

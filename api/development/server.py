@@ -21,13 +21,13 @@ from watchfiles import PythonFilter, run_process
 
 from api.app import build, create_app
 from api.background import UVICORN
-from api.contract import Contract, ContractError, Try, base_path, declared_scopes, operation_to_try
 from api.development.clients import MACHINE
 from api.development.issuer import DevelopmentIssuer, serve_in_background
 from api.development.trying import curl
 from api.listening import listen
-from api.loading import load_contract
-from api.settings import SLASH_WARNING, Settings, SettingsError, development_issuer_url, lacks_final_slash
+from resource_server.contract.loading import load_contract
+from resource_server.contract.spec import Contract, ContractError, Try, base_path, declared_scopes, operation_to_try
+from resource_server.settings import SLASH_WARNING, Settings, SettingsError, development_issuer_url, lacks_final_slash
 
 logger = logging.getLogger(__name__)
 

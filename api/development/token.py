@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 import click
 import httpx
 
-from api.contract import ContractError, base_path, operation_to_try
 from api.development.clients import MACHINE, OIDC_SCOPES
 from api.development.proving import Prover
 from api.development.trying import curl
-from api.loading import read_contract
-from api.settings import Settings, development_issuer_url
+from resource_server.contract.loading import read_contract
+from resource_server.contract.spec import ContractError, base_path, operation_to_try
+from resource_server.settings import Settings, development_issuer_url
 from resource_server.tokens.nonces import Nonces
 
 

@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from api.contract import Contract, base_path, operation_to_try
 from api.doctor.advice import advice
 from api.doctor.findings import Finding, Verdict, printable, shown
 from api.doctor.presenting import Presented
-from api.networks import is_local
+from resource_server.contract.spec import Contract, base_path, operation_to_try
+from resource_server.networks import is_local
 from resource_server.tokens.errors import Refusal
 
 _SECONDS = 10.0

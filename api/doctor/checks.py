@@ -7,7 +7,7 @@ from api.doctor.actual import Actual, actual
 from api.doctor.advice import advice
 from api.doctor.closer import Case
 from api.doctor.findings import Finding, Verdict, shown
-from api.dpop import takes_proofs
+from resource_server.dpop import takes_proofs
 from resource_server.tokens.claims import CHECKS, Expected, bound_to
 from resource_server.tokens.errors import InvalidToken, IssuerUnavailable, MissingCredentials, Refusal
 from resource_server.tokens.headers import HEADER_CHECKS

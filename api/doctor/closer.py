@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from api.doctor.findings import shown
 from api.doctor.moments import distance
-from api.networks import is_local
-from api.settings import Settings
+from resource_server.networks import is_local
+from resource_server.settings import Settings
 from resource_server.tokens.errors import Refusal
 from resource_server.tokens.jwt import SignedJWT
 from resource_server.tokens.keys import ALGORITHMS

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from api.contract import Contract, ContractError
 from api.doctor.calling import NothingToCallError, call
 from api.doctor.configuration import configuration_findings, read_settings, settings_finding
 from api.doctor.findings import Finding, Verdict
@@ -15,8 +14,9 @@ from api.doctor.operations import operations_for
 from api.doctor.presenting import presented_as
 from api.doctor.report import Report, as_json, as_text
 from api.doctor.walk import recognized, walk
-from api.loading import read_contract
-from api.settings import Settings, SettingsError
+from resource_server.contract.loading import read_contract
+from resource_server.contract.spec import Contract, ContractError
+from resource_server.settings import Settings, SettingsError
 
 _LONGEST = 1_000_000
 """Characters that are read of what should be a token."""

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from api.app import build, create_app
-from api.contract import ContractError, declared_scopes, operations
 from api.doctor.findings import Finding, Verdict
 from api.doctor.issuers import issuer_findings
 from api.doctor.stores import store_findings
-from api.loading import load_contract
-from api.networks import is_local
-from api.settings import Settings, SettingsError, lacks_final_slash
+from resource_server.contract.loading import load_contract
+from resource_server.contract.spec import ContractError, declared_scopes, operations
+from resource_server.networks import is_local
+from resource_server.settings import Settings, SettingsError, lacks_final_slash
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:

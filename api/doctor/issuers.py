@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from api.doctor.findings import Finding, Verdict, shown
 from api.doctor.moments import duration
-from api.settings import Settings
+from resource_server.settings import Settings
 from resource_server.tokens.issuer import Issuer, IssuerError
 from resource_server.tokens.keys import ALGORITHMS
 

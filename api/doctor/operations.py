@@ -6,9 +6,9 @@ from typing import Any
 from connexion.utils import get_function_from_name
 
 import security
-from api.contract import Contract, base_path, operations, scheme_kind
 from api.doctor.findings import Finding, Verdict, shown
-from api.settings import Settings
+from resource_server.contract.spec import Contract, base_path, operations, scheme_kind
+from resource_server.settings import Settings
 from resource_server.tokens.claims import AccessToken
 from resource_server.tokens.errors import InsufficientAuthentication, InsufficientScope
 from resource_server.tokens.validator import Auth0JWTBearerTokenValidator, require_scopes

@@ -4,8 +4,8 @@ import secrets
 from collections.abc import Iterator
 
 from api.doctor.findings import Finding, Verdict
-from api.dpop import make_dpop
-from api.settings import Settings, SettingsError
+from resource_server.dpop import make_dpop
+from resource_server.settings import Settings, SettingsError
 from resource_server.tokens.dpop import Proof
 from resource_server.tokens.errors import ReplaysUnavailable
 

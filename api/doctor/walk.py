@@ -10,7 +10,7 @@ from api.doctor.foreign import Kind
 from api.doctor.jwts import kind_of_jwt
 from api.doctor.kinds import kind_of
 from api.doctor.presenting import Presented, presented_as
-from api.settings import Settings
+from resource_server.settings import Settings
 from resource_server.tokens.claims import AccessToken, granted_scopes, scope_claims
 from resource_server.tokens.errors import InvalidToken
 from resource_server.tokens.jwt import SignedJWT

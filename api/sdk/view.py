@@ -7,7 +7,7 @@ from typing import Any
 
 from connexion.json_schema import resolve_refs
 
-from api.contract import Contract, operations
+from resource_server.contract.spec import Contract, operations
 
 Security = list[dict[str, list[str]]]
 

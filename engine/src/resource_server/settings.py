@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-from api.networks import Networks
+from resource_server.networks import Networks
 from resource_server.tokens.errors import QUOTABLE
 from resource_server.tokens.issuer import is_loopback, issuer_url
 from resource_server.tokens.keys import ALGORITHMS
 from resource_server.tokens.uris import normalized
 
-_INSTALLED = Path(__file__).resolve().with_name("openapi.yaml")  # in a wheel, which has it in the package
-SPECIFICATION = _INSTALLED if _INSTALLED.exists() else _INSTALLED.parent.parent / _INSTALLED.name
+SPECIFICATION = Path("openapi.yaml")
+"""The contract, in the directory where the process is started."""
 
 _DEVELOPMENT_AUDIENCE = "https://api.example.com"
 _DEVELOPMENT_CLIENT = "browser"

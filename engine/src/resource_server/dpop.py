@@ -5,7 +5,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from api.settings import Settings, SettingsError
+from resource_server.settings import Settings, SettingsError
 from resource_server.tokens.dpop import DPoP
 from resource_server.tokens.errors import ReplaysUnavailable
 from resource_server.tokens.nonces import Nonces

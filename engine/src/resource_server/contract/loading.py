@@ -12,7 +12,7 @@ from connexion.json_schema import resolve_refs
 from connexion.utils import get_function_from_name, inspect_function_arguments
 from openapi_spec_validator import validate
 
-from api.contract import Contract, ContractError, base_path, operations, scheme_kind, scheme_scopes
+from resource_server.contract.spec import Contract, ContractError, base_path, operations, scheme_kind, scheme_scopes
 from resource_server.tokens.errors import QUOTABLE
 
 _UNSUPPORTED_METHODS = {
