@@ -19,11 +19,12 @@ import flask
 from starlette.types import ASGIApp, Message
 from werkzeug.test import create_environ
 
-from api.app import build, create_app
 from api.handlers import public
-from api.threads import THREAD
+from resource_server.serving.app import build
+from resource_server.serving.threads import THREAD
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
+from tests.sample import create_app
 from tests.tenant import AUDIENCE, Tenant
 
 RECORD = Path(__file__).with_name("hot.json")

@@ -11,11 +11,11 @@ from statistics import median
 import click
 import httpx
 
-from api.app import create_app
-from api.background import in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from tests.attacks import CASES
+from tests.sample import create_app
 from tests.serving import raw_request
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 from tests.test_outage import Api, Clock

@@ -13,7 +13,7 @@ from typing import Any
 
 from joserfc.jwk import ECKey, OctKey, OKPKey
 
-from api.contract_tests.forging import ABSENT, b64, mac, segment, sign
+from resource_server.developing.contract_tests.forging import ABSENT, b64, mac, segment, sign
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 
 NOW = int(time.time())

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.app import create_app
-from api.background import in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from tests.redis_server import RedisServer, redis_server
+from tests.sample import create_app
 from tests.tenant import AUDIENCE, Tenant
 
 

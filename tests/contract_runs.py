@@ -6,12 +6,12 @@ from typing import Any
 
 from connexion.json_schema import resolve_refs
 
-from api.contract_tests.metadata import resource_metadata, takes_proofs
-from api.contract_tests.operations import ANY_LOGIN, Login, requirements
-from api.contract_tests.results import Result, Verdict
-from api.contract_tests.running import Options, Run
-from api.contract_tests.trust import Trust
 from resource_server.contract.spec import Contract
+from resource_server.developing.contract_tests.metadata import resource_metadata, takes_proofs
+from resource_server.developing.contract_tests.operations import ANY_LOGIN, Login, requirements
+from resource_server.developing.contract_tests.results import Result, Verdict
+from resource_server.developing.contract_tests.running import Options, Run
+from resource_server.developing.contract_tests.trust import Trust
 from resource_server.tokens.issuer import Issuer
 from tests.tenant import AUDIENCE, Tenant
 

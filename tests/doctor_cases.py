@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.contract_tests.forging import ABSENT, mac, segment
+from resource_server.developing.contract_tests.forging import ABSENT, mac, segment
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 
 Make = Callable[[Tenant], str]

@@ -15,7 +15,7 @@ from typing import Any
 
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from api.contract_tests.forging import ABSENT, b64, mac, segment, sign, unsigned
+from resource_server.developing.contract_tests.forging import ABSENT, b64, mac, segment, sign, unsigned
 from resource_server.tokens.errors import Flaw, Refusal
 from tests.attacks import ODD, Request, altered
 from tests.proofs import Prover

@@ -6,8 +6,8 @@ from typing import Any
 
 from joserfc.jwk import Key
 
-from api.contract_tests.forging import present, sign
-from api.contract_tests.proving import Forger
+from resource_server.developing.contract_tests.forging import present, sign
+from resource_server.developing.contract_tests.proving import Forger
 from tests.tenant import KIND
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from api.problems import DOCTOR
+from resource_server.serving.problems import DOCTOR
 from tests.processes import api, running
 from tests.tenant import AUDIENCE, Tenant
 

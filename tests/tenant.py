@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from api.contract_tests.forging import present, sign
+from resource_server.developing.contract_tests.forging import present, sign
 
 METADATA, KEYS = "/.well-known/openid-configuration", "/.well-known/jwks.json"
 AUDIENCE = "https://api.example.com"

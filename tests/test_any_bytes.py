@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.contract_tests.forging import b64, sign
+from resource_server.developing.contract_tests.forging import b64, sign
 from tests.serving import raw_request
 from tests.tenant import Tenant
 

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from api.app import create_app
-from api.background import in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from tests.processes import ROOT, api, running
+from tests.sample import create_app
 from tests.tenant import AUDIENCE, Tenant
 
 SHOP = Path(__file__).parent / "shop"

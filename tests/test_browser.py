@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from api.app import create_app
-from api.background import in_background
-from api.development.issuer import DevelopmentIssuer, serve_in_background
+from resource_server.developing.issuer import DevelopmentIssuer, serve_in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from tests.nodepeers import node
 from tests.processes import ROOT
+from tests.sample import create_app
 from tests.tenant import AUDIENCE
 from tests.test_outcomes import PRIVATE, PUBLIC, SCOPED
 

@@ -9,13 +9,13 @@ from schemathesis import engine
 from schemathesis.checks import CHECKS
 from schemathesis.engine import events
 
-from api.app import create_app
-from api.background import in_background
-from api.contract_tests.results import Result, Verdict
 from resource_server.contract.loading import read_contract
+from resource_server.developing.contract_tests.results import Result, Verdict
+from resource_server.serving.background import in_background
 from resource_server.settings import SPECIFICATION, Settings
 from tests.application_mutants import MUTANTS
 from tests.contract_runs import failures, results
+from tests.sample import create_app
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_contract_mutants import served
 

@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from api import handlers
-from api.app import build, create_app
 from resource_server.contract.loading import load_contract
 from resource_server.contract.spec import ContractError, declared_scopes, operations, usage
+from resource_server.serving.app import build
 from resource_server.settings import SPECIFICATION, Settings
+from tests.sample import create_app
 
 CONTRACT: dict[str, Any] = load_contract(SPECIFICATION)
 SETTINGS = Settings(issuers=("https://tenant.example.com/",), audience="https://api.example.com")

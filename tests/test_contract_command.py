@@ -13,13 +13,13 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from api.app import create_app
-from api.background import in_background
-from api.contract_tests.forging import ABSENT
-from api.contract_tests.results import Result, Verdict, exit_code
+from resource_server.developing.contract_tests.forging import ABSENT
+from resource_server.developing.contract_tests.results import Result, Verdict, exit_code
+from resource_server.serving.background import in_background
 from resource_server.settings import SPECIFICATION, Settings
 from tests.nodepeers import node
 from tests.processes import ROOT, api, run, running
+from tests.sample import create_app
 from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
 

@@ -7,9 +7,9 @@ from shutil import copytree, ignore_patterns
 
 import pytest
 
-from api.contract_tests.results import Verdict
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import Contract
+from resource_server.developing.contract_tests.results import Verdict
 from resource_server.settings import SPECIFICATION
 from tests.application_mutants import MUTANTS, Edit, Mutant
 from tests.contract_runs import SHOP, failures, results

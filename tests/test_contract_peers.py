@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from api.development.issuer import DevelopmentIssuer, serve_in_background
+from resource_server.developing.issuer import DevelopmentIssuer, serve_in_background
 from tests.nodepeers import PEERS, node
 from tests.processes import api, run, running
 from tests.tenant import AUDIENCE

@@ -9,14 +9,14 @@ import httpx
 import pytest
 from joserfc.jwk import OctKey, OKPKey, RSAKey
 
-from api.app import create_app
-from api.background import in_background
-from api.contract_tests.forging import ABSENT
-from api.development.issuer import DevelopmentIssuer, serve_in_background
+from resource_server.developing.contract_tests.forging import ABSENT
+from resource_server.developing.issuer import DevelopmentIssuer, serve_in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from resource_server.tokens.errors import Flaw
 from resource_server.tokens.jwt import SignedJWT
 from tests.proofs import Prover
+from tests.sample import create_app
 from tests.serving import free_port, raw_request
 from tests.tenant import AUDIENCE
 from tests.test_development_issuer import REQUEST, code_of, login, redeem

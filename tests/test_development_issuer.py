@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from api.app import create_app
-from api.background import in_background
-from api.development.issuer import DevelopmentIssuer, serve_in_background
+from resource_server.developing.issuer import DevelopmentIssuer, serve_in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from resource_server.tokens.jwt import SignedJWT
+from tests.sample import create_app
 from tests.tenant import AUDIENCE
 
 VERIFIER = "v" * 43

@@ -9,9 +9,9 @@ import httpx
 import pytest
 import yaml
 
-from api.app import create_app
-from api.background import in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
+from tests.sample import create_app
 from tests.tenant import AUDIENCE
 
 PLAIN = {"responses": {"200": {"description": "JSON.", "content": {"application/json": {}}}}}

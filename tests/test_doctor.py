@@ -11,17 +11,17 @@ import pytest
 from click.testing import CliRunner
 from joserfc.jwk import ECKey
 
-from api.__main__ import cli
-from api.app import create_app
-from api.background import in_background
-from api.doctor.command import examine
-from api.doctor.findings import Finding, Verdict
-from api.doctor.report import Report
-from api.problems import DOCTOR
+from resource_server.command import cli
+from resource_server.doctor.command import examine
+from resource_server.doctor.findings import Finding, Verdict
+from resource_server.doctor.report import Report
+from resource_server.serving.background import in_background
+from resource_server.serving.problems import DOCTOR
 from resource_server.settings import SPECIFICATION, Settings, lacks_final_slash
 from resource_server.tokens.errors import Refusal
 from tests.processes import api, run, running
 from tests.redis_server import RedisServer
+from tests.sample import create_app
 from tests.tenant import AUDIENCE, METADATA, Tenant
 
 SHOP = Path(__file__).parent / "shop" / "openapi.yaml"

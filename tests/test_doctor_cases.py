@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from api.doctor.command import report_on
-from api.doctor.report import as_json, as_text
+from resource_server.doctor.command import report_on
+from resource_server.doctor.report import as_json, as_text
 from resource_server.settings import SPECIFICATION, Settings
 from tests.doctor_cases import SAID, Said
 from tests.tenant import Tenant

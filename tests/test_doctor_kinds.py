@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.contract_tests.forging import ABSENT, b64, segment
-from api.doctor.command import report_on
-from api.doctor.findings import printable, shown
-from api.doctor.jwts import kind_of_jwt
-from api.doctor.kinds import kind_of
-from api.doctor.report import as_json, as_text
+from resource_server.developing.contract_tests.forging import ABSENT, b64, segment
+from resource_server.doctor.command import report_on
+from resource_server.doctor.findings import printable, shown
+from resource_server.doctor.jwts import kind_of_jwt
+from resource_server.doctor.kinds import kind_of
+from resource_server.doctor.report import as_json, as_text
 from resource_server.settings import SPECIFICATION, Settings
 from resource_server.tokens.jwt import SignedJWT
 from tests.tenant import AUDIENCE, Tenant

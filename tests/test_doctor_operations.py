@@ -8,15 +8,15 @@ import httpx
 import pytest
 import yaml
 
-from api.app import create_app
-from api.background import in_background
-from api.doctor.findings import Finding, Verdict
-from api.doctor.operations import operations_for
-from api.doctor.walk import walk
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import Contract
+from resource_server.doctor.findings import Finding, Verdict
+from resource_server.doctor.operations import operations_for
+from resource_server.doctor.walk import walk
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from tests.processes import ROOT
+from tests.sample import create_app
 from tests.tenant import AUDIENCE, Tenant
 
 SHOP = ROOT / "tests" / "shop"

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from api.contract_tests.forging import ABSENT
-from api.doctor.findings import Verdict
-from api.doctor.moments import distance, moment
-from api.doctor.operations import operations_for
-from api.doctor.walk import walk
 from resource_server.contract.loading import read_contract
+from resource_server.developing.contract_tests.forging import ABSENT
+from resource_server.doctor.findings import Verdict
+from resource_server.doctor.moments import distance, moment
+from resource_server.doctor.operations import operations_for
+from resource_server.doctor.walk import walk
 from resource_server.settings import Settings
 from resource_server.tokens.credentials import presented
 from resource_server.tokens.errors import InvalidRequest, MissingCredentials, Refusal

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from api.app import create_app
-from api.background import in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings, SettingsError
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.dpop import DPoP, Proof
@@ -18,6 +17,7 @@ from resource_server.tokens.errors import Flaw, Refusal, ReplaysUnavailable
 from resource_server.tokens.nonces import Nonces
 from resource_server.tokens.replays import SQLiteReplays
 from tests.proofs import Prover, without_metadata
+from tests.sample import create_app
 from tests.serving import free_port, raw_request
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_token_sources import Clock

@@ -109,7 +109,9 @@ def test_file_that_is_no_good_is_named_at_the_start(tmp_path: Path) -> None:
 
 
 def test_without_a_folder_for_temporary_files_it_says_so() -> None:
-    none = "import tempfile; tempfile._candidate_tempdir_list = lambda: []; from api.__main__ import cli; cli()"
+    none = (
+        "import tempfile; tempfile._candidate_tempdir_list = lambda: []; from resource_server.command import cli; cli()"
+    )
     ended = run([sys.executable, "-c", none, "serve", "--port", "0"], SETTINGS)
     assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
     assert "Mount a writable /tmp" in ended.stderr
@@ -124,7 +126,7 @@ def test_unusable_redis_url_is_refused_at_the_start_and_not_repeated(url: str) -
 
 
 def test_without_the_redis_package_it_says_what_to_install() -> None:
-    blocked = "import sys; sys.modules['redis'] = None; from api.__main__ import cli; cli()"
+    blocked = "import sys; sys.modules['redis'] = None; from resource_server.command import cli; cli()"
     ended = run([sys.executable, "-c", blocked, "serve", "--port", "0"], SETTINGS | {"REDIS_URL": "redis://x"})
     assert ended.returncode == 1
     assert "Install the extra 'redis'" in ended.stderr
@@ -132,7 +134,7 @@ def test_without_the_redis_package_it_says_what_to_install() -> None:
 
 
 def test_redis_is_not_imported_unless_it_is_asked_for() -> None:
-    look = "import sys, api.app, api.server; print([name for name in sys.modules if 'redis' in name])"
+    look = "import sys, resource_server.serving.app, resource_server.serving.server; print([name for name in sys.modules if 'redis' in name])"
     assert run([sys.executable, "-c", look]).stdout == "[]\n"
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from api.app import create_app
-from api.background import in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from tests.processes import api, running
 from tests.proofs import Prover
+from tests.sample import create_app
 from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
 

@@ -2,7 +2,7 @@
 
 from a2wsgi.wsgi import Body
 
-from api.bridge import _environ
+from resource_server.serving.bridge import _environ
 
 
 def variables(*fields: tuple[bytes, bytes]) -> dict[str, object]:

@@ -10,11 +10,12 @@ import pytest
 from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from starlette.types import Message, Scope
 
-from api.app import build, create_app
-from api.problems import problem
-from api.threads import THREAD
+from resource_server.serving.app import build
+from resource_server.serving.problems import problem
+from resource_server.serving.threads import THREAD
 from resource_server.settings import Settings
 from resource_server.tokens.errors import MissingCredentials
+from tests.sample import create_app
 from tests.tenant import AUDIENCE
 
 

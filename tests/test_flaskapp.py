@@ -12,9 +12,9 @@ import httpx
 import pytest
 from connexion.apps.flask import FlaskOperation
 
-from api.app import build
-from api.background import in_background
-from api.flaskapp import FlaskApp
+from resource_server.serving.app import build
+from resource_server.serving.background import in_background
+from resource_server.serving.flaskapp import FlaskApp
 
 KINDS = Path(__file__).parent / "kinds"
 

@@ -6,10 +6,10 @@ import httpx
 import pytest
 import yaml
 
-from api.app import create_app
-from api.background import in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import SPECIFICATION, Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
+from tests.sample import create_app
 from tests.serving import wait_until
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_outage import Clock

@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-import api.bridge
-import api.limits
-from api.app import create_app
-from api.background import in_background
+import resource_server.serving.bridge
+import resource_server.serving.limits
 from benchmarks.loads import Load, Tokens, send_and_count
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
+from tests.sample import create_app
 from tests.serving import production, wait_until
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_flaskapp import KINDS
@@ -80,7 +80,7 @@ def test_body_that_is_too_long_is_refused(
 
 
 def test_body_that_does_not_come_is_not_waited_for(in_loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api.limits, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(resource_server.serving.limits, "BODY_SECONDS", 0.3)
     address = httpx.URL(in_loop)
     with socket.create_connection((address.host, address.port or 80), timeout=5) as connection:
         connection.sendall(
@@ -117,7 +117,7 @@ def test_connection_that_brings_no_whole_request_in_time_is_closed(tenant: Tenan
 
 
 def test_client_that_does_not_read_a_stream_is_given_up(in_loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api.bridge, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(resource_server.serving.bridge, "SEND_SECONDS", 0.5)
     address = httpx.URL(in_loop)
     deaf = [
         socket.create_connection((address.host, address.port or 80)) for _ in range(4)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.app import create_app
-from api.background import in_background
-from api.logs import REQUESTS, JsonLines, TextLines, log_request, logging_config
+from resource_server.serving.background import in_background
+from resource_server.serving.logs import REQUESTS, JsonLines, TextLines, log_request, logging_config
 from resource_server.settings import Settings
+from tests.sample import create_app
 from tests.serving import raw_request
 from tests.tenant import AUDIENCE, Tenant
 

@@ -8,18 +8,18 @@ import httpx
 import pytest
 from connexion.json_schema import resolve_refs
 
-from api.app import create_app
-from api.background import in_background
-from api.contract_tests.answers import ACCEPTED, MISSING, Expected, challenges
-from api.contract_tests.defects import DEFECTS
-from api.contract_tests.matrix import Matrix, Row, rows
-from api.contract_tests.operations import requirements
-from api.contract_tests.results import Verdict
-from api.contract_tests.schema import good_requests, load
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import Contract, operations
+from resource_server.developing.contract_tests.answers import ACCEPTED, MISSING, Expected, challenges
+from resource_server.developing.contract_tests.defects import DEFECTS
+from resource_server.developing.contract_tests.matrix import Matrix, Row, rows
+from resource_server.developing.contract_tests.operations import requirements
+from resource_server.developing.contract_tests.results import Verdict
+from resource_server.developing.contract_tests.schema import good_requests, load
+from resource_server.serving.background import in_background
 from resource_server.settings import SPECIFICATION, Settings
 from tests.contract_runs import SHOP, trusting
+from tests.sample import create_app
 from tests.tenant import AUDIENCE, Tenant
 
 CONTRACT: Contract = resolve_refs(read_contract(SPECIFICATION))

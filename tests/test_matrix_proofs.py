@@ -12,20 +12,20 @@ import pytest
 import yaml
 from connexion.json_schema import resolve_refs
 
-from api.app import create_app
-from api.background import in_background
-from api.contract_tests.matrix import Matrix, rows
-from api.contract_tests.metadata import checked, resource_metadata, takes_proofs
-from api.contract_tests.operations import requirements
-from api.contract_tests.proof_defects import PROOF_DEFECTS
-from api.contract_tests.results import Result, Verdict
-from api.contract_tests.schema import good_requests, load
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import Contract
+from resource_server.developing.contract_tests.matrix import Matrix, rows
+from resource_server.developing.contract_tests.metadata import checked, resource_metadata, takes_proofs
+from resource_server.developing.contract_tests.operations import requirements
+from resource_server.developing.contract_tests.proof_defects import PROOF_DEFECTS
+from resource_server.developing.contract_tests.results import Result, Verdict
+from resource_server.developing.contract_tests.schema import good_requests, load
+from resource_server.serving.background import in_background
 from resource_server.settings import SPECIFICATION, Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.dpop import DPoP
 from tests.contract_runs import trusting
+from tests.sample import create_app
 from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
 

@@ -10,14 +10,14 @@ import pytest
 from connexion.json_schema import resolve_refs
 from rich.console import Console
 
-from api.contract_tests.matrix import Matrix, rows
-from api.contract_tests.operations import requirements
-from api.contract_tests.report import print_report
-from api.contract_tests.results import AUTHORIZATION, CONFORMANCE, Result, Verdict
-from api.contract_tests.schema import good_requests, load
-from api.contract_tests.trust import Trust
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import Contract
+from resource_server.developing.contract_tests.matrix import Matrix, rows
+from resource_server.developing.contract_tests.operations import requirements
+from resource_server.developing.contract_tests.report import print_report
+from resource_server.developing.contract_tests.results import AUTHORIZATION, CONFORMANCE, Result, Verdict
+from resource_server.developing.contract_tests.schema import good_requests, load
+from resource_server.developing.contract_tests.trust import Trust
 from resource_server.settings import SPECIFICATION
 from resource_server.tokens.keys import verification_keys
 from tests.contract_runs import TenantTokens

@@ -12,13 +12,13 @@ import pytest
 import yaml
 from authlib.integrations.requests_client import OAuth2Session
 
-from api.app import create_app
-from api.background import in_background
-from api.development.clients import MACHINE
+from resource_server.developing.clients import MACHINE
+from resource_server.serving.background import in_background
 from resource_server.settings import SPECIFICATION, Settings
 from resource_server.tokens.dpop import PROOF_ALGORITHMS
 from tests.processes import api as command
 from tests.processes import running
+from tests.sample import create_app
 from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
 

@@ -9,13 +9,13 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, Key, OKPKey
 
-from api.app import create_app
-from api.background import in_background
-from api.contract_tests.forging import ABSENT
+from resource_server.developing.contract_tests.forging import ABSENT
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from resource_server.tokens.jwt import SignedJWT
 from tests.nodepeers import node
 from tests.proofs import Prover
+from tests.sample import create_app
 from tests.tenant import AUDIENCE
 
 REDIRECT = "http://127.0.0.1:3010/ui/oauth2-redirect.html"

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from api.app import create_app
-from api.background import in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
+from tests.sample import create_app
 from tests.serving import wait_until
 from tests.tenant import AUDIENCE, KEYS, METADATA, Answer, Tenant, rsa_key
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from joserfc.jwk import OctKey
 
-from api.app import create_app
-from api.background import in_background
-from api.contract_tests.forging import ABSENT
+from resource_server.developing.contract_tests.forging import ABSENT
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
+from tests.sample import create_app
 from tests.serving import RawResponse, catalogued, raw_request
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api.contract_tests.forging import ABSENT
+from resource_server.developing.contract_tests.forging import ABSENT
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "plain_flask.py"

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.app import create_app
-from api.background import in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.credentials import Credentials
@@ -20,6 +19,7 @@ from resource_server.tokens.errors import Flaw, InvalidProof, Refusal
 from resource_server.tokens.replays import SQLiteReplays
 from tests.proof_attacks import CASES, Case, Client
 from tests.proofs import Prover, without_metadata
+from tests.sample import create_app
 from tests.serving import RawResponse, free_port, raw_request
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_any_bytes import JSON, THOROUGH

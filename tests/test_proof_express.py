@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from api.app import create_app
-from api.background import in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from tests.nodepeers import node
 from tests.proof_attacks import CASES, Case, Client
+from tests.sample import create_app
 from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_express import Answers, answer, lines

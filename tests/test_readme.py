@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api.sdk.languages import languages
+from resource_server.developing.sdk.languages import languages
 from tests.processes import ROOT, run, running
 from tests.serving import free_port, wait_until
 from tests.tenant import AUDIENCE, Tenant

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from api.sdk.languages import client_names, languages
-from api.sdk.view import generator_view, operation_names
 from resource_server.contract.loading import read_contract
+from resource_server.developing.sdk.languages import client_names, languages
+from resource_server.developing.sdk.view import generator_view, operation_names
 from resource_server.settings import SPECIFICATION
 from tests.clients import CLIENTS, require, shell
 from tests.processes import ROOT, api, run

@@ -12,13 +12,14 @@ import httpx
 import pytest
 from connexion.middleware import MiddlewarePosition
 
-from api.app import build, create_app
-from api.background import in_background
-from api.flaskapp import takes_place_of
-from api.stack import never_waits
+from resource_server.serving.app import build
+from resource_server.serving.background import in_background
+from resource_server.serving.flaskapp import takes_place_of
+from resource_server.serving.stack import never_waits
 from resource_server.settings import Settings
 from tests.attacks import CASES
 from tests.processes import api, running
+from tests.sample import create_app
 from tests.serving import OF_EACH_ANSWER, comparable, production, raw_request
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_flaskapp import JSON, KINDS, REQUESTS

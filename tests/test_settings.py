@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from api.app import create_app
 from resource_server.settings import Settings, SettingsError
+from tests.sample import create_app
 
 TENANT = {"AUTH0_DOMAIN": "tenant.eu.auth0.com", "AUTH0_AUDIENCE": "https://api.example.com"}
 

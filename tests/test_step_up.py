@@ -14,16 +14,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.app import create_app
-from api.background import in_background
-from api.contract_tests.forging import ABSENT
-from api.development.issuer import DevelopmentIssuer, serve_in_background
 from resource_server.contract.loading import load_contract, read_contract
 from resource_server.contract.spec import ContractError
+from resource_server.developing.contract_tests.forging import ABSENT
+from resource_server.developing.issuer import DevelopmentIssuer, serve_in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import SPECIFICATION, Settings
 from resource_server.tokens import AccessToken, Auth0JWTBearerTokenValidator
 from resource_server.tokens.errors import InsufficientAuthentication
 from resource_server.tokens.jwt import SignedJWT
+from tests.sample import create_app
 from tests.serving import catalogued, production
 from tests.tenant import AUDIENCE, Tenant
 from tests.test_development_issuer import REQUEST, code_of, login, machine_token, redeem

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from openapi_spec_validator import validate
 
-from api.app import create_app
-from api.background import in_background
 from resource_server.contract.loading import load_contract
+from resource_server.serving.background import in_background
 from resource_server.settings import SPECIFICATION, Settings
+from tests.sample import create_app
 from tests.serving import raw_request
 from tests.tenant import AUDIENCE, Tenant
 

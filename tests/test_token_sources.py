@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.contract_tests.results import NotRun
-from api.contract_tests.sources import MARGIN, GivenTokens
+from resource_server.developing.contract_tests.results import NotRun
+from resource_server.developing.contract_tests.sources import MARGIN, GivenTokens
 from tests.tenant import Tenant
 
 NOW = 1_800_000_000

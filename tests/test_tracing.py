@@ -23,11 +23,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from api.app import create_app
-from api.background import in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from tests.processes import Running, run, running
 from tests.processes import api as command
+from tests.sample import create_app
 from tests.serving import wait_until
 from tests.tenant import AUDIENCE, Answer, Tenant
 
@@ -339,7 +339,7 @@ def test_collector_that_hangs_costs_no_request_and_little_of_the_stop(
 
 
 def test_without_opentelemetry_it_says_what_to_install() -> None:
-    blocked = "import sys; sys.modules['opentelemetry'] = None; from api.__main__ import cli; cli()"
+    blocked = "import sys; sys.modules['opentelemetry'] = None; from resource_server.command import cli; cli()"
     environ = {"AUTH0_DOMAIN": "tenant.example.com", "AUTH0_AUDIENCE": AUDIENCE}
     ended = run([sys.executable, "-c", blocked, "serve", "--port", "0"], environ | {"TRACING": "true"})
     assert ended.returncode == 1
@@ -348,5 +348,5 @@ def test_without_opentelemetry_it_says_what_to_install() -> None:
 
 
 def test_opentelemetry_is_not_imported_unless_traces_are_asked_for() -> None:
-    look = "import sys, api.app, api.server; print([name for name in sys.modules if 'opentelemetry' in name])"
+    look = "import sys, resource_server.serving.app, resource_server.serving.server; print([name for name in sys.modules if 'opentelemetry' in name])"
     assert run([sys.executable, "-c", look]).stdout == "[]\n"

@@ -10,12 +10,12 @@ import httpx
 import pytest
 from connexion.exceptions import BadRequestProblem, OAuthProblem, UnsupportedMediaTypeProblem
 
-from api.app import create_app
-from api.background import in_background
-from api.doctor.advice import ADVICE
+from resource_server.doctor.advice import ADVICE
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from resource_server.tokens.errors import Flaw, InsufficientScope, Refusal, SecurityError
 from tests.processes import ROOT
+from tests.sample import create_app
 from tests.tenant import AUDIENCE, Tenant
 
 GUIDE = (ROOT / "docs" / "troubleshooting.md").read_text()

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from joserfc.jwk import RSAKey
 
-from api.contract_tests.defects import DEFECTS
-from api.contract_tests.forging import ABSENT, mac
-from api.contract_tests.material import Material
-from api.contract_tests.results import NotRun
-from api.contract_tests.trust import Trust
+from resource_server.developing.contract_tests.defects import DEFECTS
+from resource_server.developing.contract_tests.forging import ABSENT, mac
+from resource_server.developing.contract_tests.material import Material
+from resource_server.developing.contract_tests.results import NotRun
+from resource_server.developing.contract_tests.trust import Trust
 from resource_server.tokens.keys import verification_keys
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from api.contract_tests.forging import ABSENT, b64, sign
+from resource_server.developing.contract_tests.forging import ABSENT, b64, sign
 from resource_server.tokens import AccessToken, Auth0JWTBearerTokenValidator, require_scopes
 from resource_server.tokens.claims import CHECKS
 from resource_server.tokens.errors import (

@@ -5,13 +5,13 @@ import time
 import pytest
 from joserfc.jwk import RSAKey
 
-from api.app import create_app
-from api.background import in_background
+from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.errors import InvalidToken, Refusal
 from resource_server.tokens.verified import Verified, VerifiedTokens
 from tests.attacks import CASES
+from tests.sample import create_app
 from tests.serving import RawResponse, raw_request
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 from tests.test_outage import Clock

@@ -1,1 +1,33 @@
-"""A resource server of OAuth 2: an API whose contract, routes and authorization policy are one OpenAPI document."""
+"""A resource server of OAuth 2: an API whose contract, routes and authorization policy are one OpenAPI document.
+
+These are the engine's public names, with `main` of `resource_server.command`, `make_app` and `Lifespan` of
+`resource_server.serving`, and the fixtures of `resource_server.testing`. Importing this imports neither Connexion nor
+Flask.
+"""
+
+from resource_server.settings import Settings, SettingsError
+from resource_server.tokens import (
+    CREDENTIALS,
+    VALIDATOR,
+    AccessDenied,
+    AccessToken,
+    Auth0JWTBearerTokenValidator,
+    Credentials,
+    SecurityError,
+    credentials_of,
+    require_scopes,
+)
+
+__all__ = [
+    "CREDENTIALS",
+    "VALIDATOR",
+    "AccessDenied",
+    "AccessToken",
+    "Auth0JWTBearerTokenValidator",
+    "Credentials",
+    "SecurityError",
+    "Settings",
+    "SettingsError",
+    "credentials_of",
+    "require_scopes",
+]

@@ -1,13 +1,16 @@
 """What can be set from outside. The only module that reads the environment."""
 
 import ipaddress
+import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import httpx
 from dotenv import dotenv_values
 
 from resource_server.networks import Networks
@@ -15,9 +18,6 @@ from resource_server.tokens.errors import QUOTABLE
 from resource_server.tokens.issuer import is_loopback, issuer_url
 from resource_server.tokens.keys import ALGORITHMS
 from resource_server.tokens.uris import normalized
-
-SPECIFICATION = Path("openapi.yaml")
-"""The contract, in the directory where the process is started."""
 
 _DEVELOPMENT_AUDIENCE = "https://api.example.com"
 _DEVELOPMENT_CLIENT = "browser"
@@ -28,72 +28,225 @@ class SettingsError(ValueError):
     """A setting is missing or unusable. The message says what to set."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The settings of one application.
+# What a variable's text means. Each takes the variable's name and its text, which isn't empty.
+
+
+def _text(_: str, text: str) -> str:
+    return text
+
+
+def _words(_: str, text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _number(name: str, text: str, *, most: int, least: int = 0) -> int:
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise SettingsError(f"{name} is {text!r}. Set it to a number from {least} to {most}.")
+    return int(text)
+
+
+def _switch(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise SettingsError(f"{name} is {text!r}. Set it to true or false.")
+    return text.lower() == "true"
+
+
+def _choice(name: str, text: str, *, among: tuple[str, ...]) -> str:
+    if text not in among:
+        raise SettingsError(f"{name} is {text!r}. Set it to {', '.join(among[:-1])} or {among[-1]}.")
+    return text
+
+
+def _host(_: str, text: str) -> str:
+    return text.strip("[]")
+
+
+def _issuers(name: str, text: str) -> tuple[str, ...]:
+    try:
+        return tuple(map(issuer_url, _words(name, text)))
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}.") from error
+
+
+def _audience(_: str, text: str) -> str:
+    if not QUOTABLE.fullmatch(text):
+        raise SettingsError(f"AUTH0_AUDIENCE is {text!r}. Use ASCII without quotes and backslashes, like a URL.")
+    return text
+
+
+def _algorithms(name: str, text: str) -> tuple[str, ...]:
+    algorithms = _words(name, text)
+    if unknown := [each for each in algorithms if each not in ALGORITHMS]:
+        known = ", ".join(sorted(ALGORITHMS))
+        raise SettingsError(f"{name} names {', '.join(unknown)}. Set it to some of {known}.")
+    return algorithms or _default("algorithms")
+
+
+def _public_url(name: str, text: str) -> str:
+    url = text.rstrip("/")
+    # Clients compare it to the character, and a query would take the paths in.
+    if (normalized(url) or "").rstrip("/") != url:
+        raise SettingsError(f"{name} is {url!r}. Set it to a URL in its normal form, like https://api.example.com.")
+    return url
+
+
+def _origins(name: str, text: str) -> tuple[str, ...]:
+    origins = _words(name, text)
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin:
+            raise SettingsError(f"{name} names {origin!r}. Write origins like https://app.example.com.")
+    return origins
+
+
+def _networks(name: str, text: str) -> Networks:
+    try:
+        return tuple(map(ipaddress.ip_network, _words(name, text)))
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}. Write addresses or networks like 10.0.0.0/8.") from error
+
+
+def _nonce_secret(name: str, text: str) -> str:
+    if len(text) < 32:
+        raise SettingsError(f"{name} is too short. Use 32 characters or more, the same on all machines.")
+    return text
+
+
+def _claims(name: str, text: str) -> dict[str, Any]:
+    try:
+        claims = json.loads(text)
+    except ValueError:
+        claims = None
+    if not isinstance(claims, dict):
+        raise SettingsError(f'{name} is {text!r}. Set it to a JSON object, like {{"org_id": "org_1"}}.')
+    return claims
+
+
+class Setting(NamedTuple):
+    """A row of the table of settings.
 
     Args:
-        issuers: The issuer URLs that are trusted, exact to the character.
-        audience: This API's identifier.
-        host: The address to listen on.
-        port: The TCP port to listen on; 0 takes any that is free.
-        algorithms: What access tokens may be signed with.
-        leeway: Seconds by which clocks may differ.
-        max_age: Seconds since its issue after which a token is refused; `None` leaves that to its expiry.
-        permissions: Whether Auth0's RBAC claim `permissions` grants scopes, too.
-        max_stale: Seconds for which held keys stay good while their issuer can't be reached.
-        remembered: Of how many tokens the verified signature is remembered.
-        client_id: The client that Swagger UI logs in as; without one its dialog asks.
-        public_url: Where the server is reached from outside, without a final slash; by default as it was asked.
-        cors_origins: The origins whose pages may read answers.
-        trusted_proxies: From where `X-Forwarded-*` is believed.
-        development: Whether responses are held against the contract.
-        development_issuer: Whether the one issuer is the embedded one, which then has to be started.
-        specification: The contract.
-        swagger_ui: Whether Swagger UI and the contract are served.
-        log_format: `json` or `text`; by default text on a terminal, JSON elsewhere.
-        log_requests: Whether each request gets a line.
-        metrics_port: The TCP port of the metrics; 0 for none.
-        tracing: Whether requests are traced, for OpenTelemetry.
-        dpop: Whether tokens that are bound to a key are `allowed`, `required` or `disabled`; by default allowed, if it
-            is known where the server is reached.
-        dpop_nonce_secret: What nonces for proofs are made with; without it proofs need none.
-        redis_url: Where used proofs are remembered for several machines; by default in a file, for one.
-        shutdown_seconds: How long requests may take after the server has been told to stop.
-        keep_alive_seconds: How long a connection waits for its next request, and for all header fields of that.
-        max_body: How many bytes a request's body may have.
-        max_requests: How many requests a worker works on at a time.
+        variable: The environment variable.
+        parse: Makes a value of its name and its text, which isn't empty.
+        sentence: What it is.
+        shown: Its default, as the documentation has it; by default the value itself.
     """
 
-    issuers: tuple[str, ...]
-    audience: str
-    host: str = "127.0.0.1"
-    port: int = 3010
-    algorithms: tuple[str, ...] = ("RS256",)
-    leeway: float = 5
-    max_age: float | None = None
-    permissions: bool = False
-    max_stale: float = 86_400
-    remembered: int = 1_024
-    client_id: str | None = None
-    public_url: str | None = None
-    cors_origins: tuple[str, ...] = ()
-    trusted_proxies: Networks = ()
+    variable: str
+    parse: Callable[[str, str], Any]
+    sentence: str
+    shown: str | None = None
+
+
+def _row(variable: str, parse: Callable[[str, str], Any], default: Any, sentence: str, shown: str | None = None) -> Any:
+    return field(default=default, metadata={"setting": Setting(variable, parse, sentence, shown)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one application. Those with a variable can be set in the environment; it says what they are."""
+
+    issuers: tuple[str, ...] = _row(
+        "AUTH0_DOMAIN", _issuers, (),
+        "The tenant's host, or the issuer URL of any OpenID provider; several with commas.", "the development issuer",
+    )  # fmt: skip
+    audience: str = _row(
+        "AUTH0_AUDIENCE", _audience, "",
+        "Your API's identifier; `API_IDENTIFIER` is read, too.", f"`{_DEVELOPMENT_AUDIENCE}` in development",
+    )  # fmt: skip
+    port: int = _row("PORT", partial(_number, most=65_535), 3010, "The TCP port; 0 takes any that is free.")
+    host: str = _row("HOST", _host, "127.0.0.1", "The address to listen on.")
+    client_id: str | None = _row(
+        "AUTH0_CLIENT_ID", _text, None,
+        "The single-page application that Swagger UI logs in as; its callback URL is `…/ui/oauth2-redirect.html`.",
+        "the dialog asks",
+    )  # fmt: skip
+    cors_origins: tuple[str, ...] = _row(
+        "CORS_ORIGINS", _origins, (),
+        "The origins whose pages may call; several with commas.", f"in development `{_DEVELOPMENT_ORIGINS[0]}`",
+    )  # fmt: skip
+    public_url: str | None = _row(
+        "PUBLIC_URL", _public_url, None,
+        "Where the API is reached from outside: for the contract, proofs and metadata.",
+        "in development `http://127.0.0.1:3010` for the latter two",
+    )  # fmt: skip
+    dpop: str | None = _row(
+        "DPOP", partial(_choice, among=("allowed", "required", "disabled")), None,
+        "Whether tokens that are bound to a key are `allowed`, `required` or `disabled`.",
+        "`allowed`, where `PUBLIC_URL` is known",
+    )  # fmt: skip
+    dpop_nonce_secret: str | None = _row(
+        "DPOP_NONCE_SECRET", _nonce_secret, None,
+        "Has proofs need nonces of the API; 32 characters or more, the same on all machines.",
+    )  # fmt: skip
+    redis_url: str | None = _row(
+        "REDIS_URL", _text, None,
+        "Where several machines remember which proofs have been used, with the extra `redis` installed.",
+        "a file, for one machine",
+    )  # fmt: skip
+    trusted_proxies: Networks = _row(
+        "TRUSTED_PROXIES", _networks, (),
+        "Addresses or networks whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` are believed.",
+    )  # fmt: skip
+    algorithms: tuple[str, ...] = _row(
+        "TOKEN_ALGORITHMS", _algorithms, ("RS256",), "What tokens may be signed with; several with commas."
+    )
+    leeway: float = _row("TOKEN_LEEWAY", partial(_number, most=300), 5, "Seconds by which clocks may differ.")
+    max_age: float | None = _row(
+        "TOKEN_MAX_AGE", lambda name, text: _number(name, text, most=10**9) or None, None,
+        "Seconds since its issue after which a token is refused.", "until it expires",
+    )  # fmt: skip
+    permissions: bool = _row(
+        "TOKEN_PERMISSIONS", _switch, False, "Whether Auth0's RBAC claim `permissions` grants scopes, too."
+    )
+    remembered: int = _row(
+        "TOKEN_CACHE", partial(_number, most=10**6), 1_024,
+        "Of how many tokens each worker remembers that their signature is right; 0 for none.",
+    )  # fmt: skip
+    swagger_ui: bool = _row("SWAGGER_UI", _switch, True, "Whether Swagger UI and the contract are served.")
+    log_format: str | None = _row(
+        "LOG_FORMAT", partial(_choice, among=("json", "text")), None,
+        "`json` or `text`.", "text on a terminal, JSON elsewhere",
+    )  # fmt: skip
+    log_requests: bool = _row("LOG_REQUESTS", _switch, True, "Whether each request gets a line.")
+    metrics_port: int = _row(
+        "METRICS_PORT", partial(_number, most=65_535), 0,
+        "Serves Prometheus' metrics of all workers at `/metrics`, on a port of their own.", "none",
+    )  # fmt: skip
+    tracing: bool = _row(
+        "TRACING", _switch, False, "Whether requests are traced for OpenTelemetry, with the extra `tracing` installed."
+    )
+    max_requests: int = _row(
+        "MAX_REQUESTS", partial(_number, most=10_000, least=1), 100,
+        "How many requests a worker works on at a time; to more it answers 503 at once.",
+    )  # fmt: skip
+    keep_alive_seconds: int = _row(
+        "KEEP_ALIVE_SECONDS", partial(_number, most=3_600, least=1), 75,
+        "How long a connection waits for its next request, and for all header fields of that.",
+    )  # fmt: skip
+    max_body: int = _row(
+        "MAX_BODY_BYTES", partial(_number, most=2**40), 2**20, "How long a request's body may be, in bytes."
+    )
+    shutdown_seconds: int = _row(
+        "SHUTDOWN_SECONDS", partial(_number, most=3_600, least=1), 30,
+        "How long requests may still take when the server has been told to stop.",
+    )  # fmt: skip
+    max_stale: float = _row(
+        "KEYS_MAX_STALE", partial(_number, most=10**9), 86_400,
+        "Seconds for which held keys stay good while the issuer can't be reached.",
+    )  # fmt: skip
+    development_claims: Mapping[str, Any] | None = _row(
+        "DEVELOPMENT_CLAIMS", _claims, None,
+        'Further claims of every token of the development issuer, as a JSON object, like `{"org_id": "org_1"}`.',
+    )  # fmt: skip
     development: bool = False
+    """Whether responses are held against the contract."""
     development_issuer: bool = False
-    specification: Path = SPECIFICATION
-    swagger_ui: bool = True
-    log_format: str | None = None
-    log_requests: bool = True
-    metrics_port: int = 0
-    tracing: bool = False
-    dpop: str | None = None
-    dpop_nonce_secret: str | None = None
-    redis_url: str | None = None
-    shutdown_seconds: int = 30
-    keep_alive_seconds: int = 75
-    max_body: int = 2**20
-    max_requests: int = 100
+    """Whether the one issuer is the embedded one, which then has to be started."""
+    specification: Path = Path("openapi.yaml")
+    """The contract; by default the one in the directory where the process is started."""
+    transport: httpx.AsyncBaseTransport | None = None
+    """What carries the requests to the issuers, for tests; by default the network."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], *, development: bool = False) -> "Settings":
@@ -106,40 +259,17 @@ class Settings:
         Raises:
             SettingsError: A variable is missing or unusable.
         """
-        host = environ.get("HOST", "").strip("[]") or cls.host
-        port = int(_number(environ, "PORT", cls.port, 65_535))
-        domains = _words(environ, "AUTH0_DOMAIN")
-        own_issuer = development and not domains
-        return cls(
-            issuers=(_development_issuer(host, port),) if own_issuer else _issuers(domains),
-            audience=_audience(environ, _DEVELOPMENT_AUDIENCE if own_issuer else None),
-            host=host,
-            port=port,
-            algorithms=_algorithms(environ, cls.algorithms),
-            leeway=_number(environ, "TOKEN_LEEWAY", cls.leeway, 300),
-            max_age=_number(environ, "TOKEN_MAX_AGE", 0, 10**9) or None,
-            permissions=_switch(environ, "TOKEN_PERMISSIONS"),
-            max_stale=_number(environ, "KEYS_MAX_STALE", cls.max_stale, 10**9),
-            remembered=int(_number(environ, "TOKEN_CACHE", cls.remembered, 10**6)),
-            client_id=_DEVELOPMENT_CLIENT if own_issuer else environ.get("AUTH0_CLIENT_ID") or None,
-            public_url=_public_url(environ),
-            cors_origins=_origins(environ, _DEVELOPMENT_ORIGINS if development else ()),
-            trusted_proxies=_networks(environ),
-            development=development,
-            development_issuer=own_issuer,
-            swagger_ui=_switch(environ, "SWAGGER_UI", cls.swagger_ui),
-            log_format=_log_format(environ),
-            log_requests=_switch(environ, "LOG_REQUESTS", cls.log_requests),
-            metrics_port=int(_number(environ, "METRICS_PORT", cls.metrics_port, 65_535)),
-            tracing=_switch(environ, "TRACING", cls.tracing),
-            dpop=_dpop(environ, known=development or bool(environ.get("PUBLIC_URL"))),
-            dpop_nonce_secret=_nonce_secret(environ),
-            redis_url=environ.get("REDIS_URL") or None,
-            shutdown_seconds=int(_number(environ, "SHUTDOWN_SECONDS", cls.shutdown_seconds, 3_600, least=1)),
-            keep_alive_seconds=int(_number(environ, "KEEP_ALIVE_SECONDS", cls.keep_alive_seconds, 3_600, least=1)),
-            max_body=int(_number(environ, "MAX_BODY_BYTES", cls.max_body, 2**40)),
-            max_requests=int(_number(environ, "MAX_REQUESTS", cls.max_requests, 10_000, least=1)),
-        )
+        given: dict[str, Any] = {"development": development}
+        for name, setting in rows().items():
+            if text := environ.get(setting.variable) or environ.get(_ALIASES.get(setting.variable, "")):
+                given[name] = setting.parse(setting.variable, text)
+        if development:
+            given["cors_origins"] = given.get("cors_origins") or _DEVELOPMENT_ORIGINS
+            if not given.get("issuers"):
+                given |= _development_issuer(given.get("host", cls.host), given.get("port", cls.port))
+                given.setdefault("audience", _DEVELOPMENT_AUDIENCE)
+        _check(given)
+        return cls(**given)
 
     @classmethod
     def load(cls, *, development: bool = False) -> "Settings":
@@ -158,9 +288,58 @@ class Settings:
         return development_issuer_url(self.host, self.port).rstrip("/")
 
     def validator_options(self) -> dict[str, Any]:
-        """The validator's keyword arguments that are settings."""
-        names = ("algorithms", "leeway", "max_age", "permissions", "max_stale", "remembered")
-        return {name: getattr(self, name) for name in names}
+        """The validator's keyword arguments that are settings.
+
+        Raises:
+            SettingsError: Proofs are to be checked, but can't be.
+        """
+        from resource_server.dpop import make_dpop
+
+        names = ("algorithms", "leeway", "max_age", "permissions", "max_stale", "remembered", "transport")
+        return {name: getattr(self, name) for name in names} | {"dpop": make_dpop(self)}
+
+
+def rows() -> dict[str, Setting]:
+    """The settings that have a variable, by the name of their field."""
+    return {each.name: each.metadata["setting"] for each in fields(Settings) if "setting" in each.metadata}
+
+
+def table() -> str:
+    """The table of settings, in Markdown."""
+    lines = ["| variable | what it is | default |", "| --- | --- | --- |"]
+    lines += (f"| `{row.variable}` | {row.sentence} | {row.shown or _shown(name)} |" for name, row in rows().items())
+    return "\n".join(lines) + "\n"
+
+
+def _default(name: str) -> Any:
+    return next(each.default for each in fields(Settings) if each.name == name)
+
+
+def _shown(name: str) -> str:
+    value = _default(name)
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    return (
+        "none"
+        if value in (None, "") or value == {}
+        else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    )
+
+
+_ALIASES = {"AUTH0_AUDIENCE": "API_IDENTIFIER"}
+
+
+def _check(given: dict[str, Any]) -> None:
+    """What can only be said of several settings together."""
+    if not given.get("issuers"):
+        raise SettingsError("AUTH0_DOMAIN is not set. Set it to your tenant's host, like tenant.eu.auth0.com.")
+    if not given.get("audience"):
+        raise SettingsError("AUTH0_AUDIENCE is not set. Set it to your API's identifier, as registered in Auth0.")
+    mode, known = given.get("dpop"), given["development"] or given.get("public_url")
+    if mode in ("allowed", "required") and not known:
+        raise SettingsError(
+            f"DPOP is {mode}, but proofs name the URL that they are for. Set PUBLIC_URL, like https://api.example.com."
+        )
 
 
 def lacks_final_slash(issuer: str) -> bool:
@@ -189,7 +368,8 @@ def development_issuer_url(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-def _development_issuer(host: str, port: int) -> str:
+def _development_issuer(host: str, port: int) -> dict[str, Any]:
+    """The settings that make the development issuer the one that is trusted."""
     if not is_loopback(host):
         raise SettingsError(
             f"HOST is {host!r}, but the development issuer gives tokens to anybody, so it is for this machine only. "
@@ -199,98 +379,5 @@ def _development_issuer(host: str, port: int) -> str:
         raise SettingsError(
             "PORT is 65535, but the development issuer needs the port after it. Set PORT to a lower one."
         )
-    return development_issuer_url(host, port + 1 if port else 0)
-
-
-def _issuers(domains: tuple[str, ...]) -> tuple[str, ...]:
-    if not domains:
-        raise SettingsError("AUTH0_DOMAIN is not set. Set it to your tenant's host, like tenant.eu.auth0.com.")
-    try:
-        return tuple(map(issuer_url, domains))
-    except ValueError as error:
-        raise SettingsError(f"AUTH0_DOMAIN: {error}.") from error
-
-
-def _audience(environ: Mapping[str, str], default: str | None) -> str:
-    audience = environ.get("AUTH0_AUDIENCE") or environ.get("API_IDENTIFIER") or default
-    if not audience:
-        raise SettingsError("AUTH0_AUDIENCE is not set. Set it to your API's identifier, as registered in Auth0.")
-    if not QUOTABLE.fullmatch(audience):
-        raise SettingsError(f"AUTH0_AUDIENCE is {audience!r}. Use ASCII without quotes and backslashes, like a URL.")
-    return audience
-
-
-def _algorithms(environ: Mapping[str, str], default: tuple[str, ...]) -> tuple[str, ...]:
-    algorithms = _words(environ, "TOKEN_ALGORITHMS") or default
-    if unknown := [name for name in algorithms if name not in ALGORITHMS]:
-        known = ", ".join(sorted(ALGORITHMS))
-        raise SettingsError(f"TOKEN_ALGORITHMS names {', '.join(unknown)}. Set it to some of {known}.")
-    return algorithms
-
-
-def _public_url(environ: Mapping[str, str]) -> str | None:
-    url = environ.get("PUBLIC_URL") or None
-    url = url.rstrip("/") if url else None
-    # Clients compare it to the character, and a query would take the paths in.
-    if url and (normalized(url) or "").rstrip("/") != url:
-        raise SettingsError(f"PUBLIC_URL is {url!r}. Set it to a URL in its normal form, like https://api.example.com.")
-    return url
-
-
-def _dpop(environ: Mapping[str, str], *, known: bool) -> str | None:
-    mode = environ.get("DPOP") or None
-    if mode not in (None, "allowed", "required", "disabled"):
-        raise SettingsError(f"DPOP is {mode!r}. Set it to allowed, required or disabled.")
-    if mode in ("allowed", "required") and not known:
-        raise SettingsError(
-            f"DPOP is {mode}, but proofs name the URL that they are for. Set PUBLIC_URL, like https://api.example.com."
-        )
-    return mode
-
-
-def _nonce_secret(environ: Mapping[str, str]) -> str | None:
-    secret = environ.get("DPOP_NONCE_SECRET") or None
-    if secret and len(secret) < 32:
-        raise SettingsError("DPOP_NONCE_SECRET is too short. Use 32 characters or more, the same on all machines.")
-    return secret
-
-
-def _origins(environ: Mapping[str, str], default: tuple[str, ...]) -> tuple[str, ...]:
-    origins = _words(environ, "CORS_ORIGINS") or default
-    for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin:
-            raise SettingsError(f"CORS_ORIGINS names {origin!r}. Write origins like https://app.example.com.")
-    return origins
-
-
-def _networks(environ: Mapping[str, str]) -> Networks:
-    try:
-        return tuple(map(ipaddress.ip_network, _words(environ, "TRUSTED_PROXIES")))
-    except ValueError as error:
-        raise SettingsError(f"TRUSTED_PROXIES: {error}. Write addresses or networks like 10.0.0.0/8.") from error
-
-
-def _words(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in environ.get(name, "").split(",") if word.strip())
-
-
-def _number(environ: Mapping[str, str], name: str, default: float, most: int, least: int = 0) -> float:
-    text = environ.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-        raise SettingsError(f"{name} is {text!r}. Set it to a number from {least} to {most}.")
-    return int(text)
-
-
-def _log_format(environ: Mapping[str, str]) -> str | None:
-    form = environ.get("LOG_FORMAT") or None
-    if form not in (None, "json", "text"):
-        raise SettingsError(f"LOG_FORMAT is {form!r}. Set it to json or text.")
-    return form
-
-
-def _switch(environ: Mapping[str, str], name: str, default: bool = False) -> bool:  # noqa: FBT001, FBT002
-    text = environ.get(name) or str(default)
-    if text.lower() not in ("true", "false"):
-        raise SettingsError(f"{name} is {text!r}. Set it to true or false.")
-    return text.lower() == "true"
+    url = development_issuer_url(host, port + 1 if port else 0)
+    return {"issuers": (url,), "development_issuer": True, "client_id": _DEVELOPMENT_CLIENT}

@@ -1,10 +1,21 @@
 """Access tokens, keys, claims, proofs, challenges. This room knows neither an application nor its operations."""
 
 from resource_server.tokens.claims import AccessToken
-from resource_server.tokens.credentials import CREDENTIALS, Credentials
+from resource_server.tokens.credentials import CREDENTIALS, Credentials, credentials_of
+from resource_server.tokens.errors import AccessDenied, SecurityError
 from resource_server.tokens.validator import Auth0JWTBearerTokenValidator, require_scopes
 
-__all__ = ["CREDENTIALS", "VALIDATOR", "AccessToken", "Auth0JWTBearerTokenValidator", "Credentials", "require_scopes"]
+__all__ = [
+    "CREDENTIALS",
+    "VALIDATOR",
+    "AccessDenied",
+    "AccessToken",
+    "Auth0JWTBearerTokenValidator",
+    "Credentials",
+    "SecurityError",
+    "credentials_of",
+    "require_scopes",
+]
 
 VALIDATOR = "resource_server.validator"
 """Where a request's ASGI scope holds the validator of its application."""

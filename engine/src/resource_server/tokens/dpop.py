@@ -1,7 +1,6 @@
 """Proofs that a client holds the key which its access token is bound to: DPoP (RFC 9449)."""
 
 import asyncio
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -9,6 +8,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from resource_server.tokens.claims import is_date
+from resource_server.tokens.clock import now
 from resource_server.tokens.credentials import Credentials
 from resource_server.tokens.errors import Flaw, InvalidProof, InvalidToken, Refusal, ReplaysUnavailable, UseNonce
 from resource_server.tokens.jwt import MAX_REMEMBERED, SignedJWT, header_of
@@ -58,7 +58,7 @@ class DPoP:
         *,
         required: bool = False,
         nonces: Nonces | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = now,
     ) -> None:
         self.required = required
         self.nonces = nonces

@@ -3,8 +3,8 @@
 With proofs also RFC 9449, section 7.1, and for stronger authentication RFC 9470, section 3.
 
 One family of errors. Each is an Authlib `OAuth2Error`, so Authlib's `ResourceProtector` renders it without help, and
-each knows its problem document (RFC 9457). Descriptions come from the catalogue below: never a library's message,
-never a piece of the token.
+Starlette's `HTTPException`, so plain Connexion does, too; each knows its problem document (RFC 9457). Descriptions come
+from the catalogue below: never a library's message, never a piece of the token.
 """
 
 import re
@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar, NamedTuple
 
 from authlib.oauth2 import OAuth2Error
+from starlette.exceptions import HTTPException
 
 QUOTABLE = re.compile(r"[ !#-\[\]-~]+")
 """What may stand in a challenge's quoted values (RFC 6750, section 3)."""
@@ -88,7 +89,7 @@ class Protection(NamedTuple):
         return f"{scheme} " + ", ".join(f'{name}="{value}"' for name, value in parameters.items())
 
 
-class SecurityError(OAuth2Error):  # type: ignore[misc]  # Authlib is not typed
+class SecurityError(HTTPException, OAuth2Error):  # type: ignore[misc]  # Authlib is not typed
     """The request is refused. Subclasses say with which status, challenge and problem code."""
 
     status_code: int
@@ -99,6 +100,9 @@ class SecurityError(OAuth2Error):  # type: ignore[misc]  # Authlib is not typed
     """By which the credentials were presented."""
     protection = Protection("")
     """Of what was asked for."""
+
+    def __init__(self, description: str | None = None) -> None:
+        OAuth2Error.__init__(self, description=description)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -115,7 +119,12 @@ class SecurityError(OAuth2Error):  # type: ignore[misc]  # Authlib is not typed
         return ", ".join(challenges)
 
     @property
-    def headers(self) -> dict[str, str]:
+    def detail(self) -> str:  # type: ignore[override]  # as Starlette's has it
+        """What is wrong, in a sentence of a catalogue."""
+        return self.description
+
+    @property
+    def headers(self) -> dict[str, str]:  # type: ignore[override]
         """The header fields that the answer must carry."""
         challenge = self.challenge
         return {"WWW-Authenticate": challenge} if challenge else {}
@@ -154,7 +163,7 @@ class MissingCredentials(SecurityError):
 
     def __init__(self, protection: Protection, schemes: Sequence[str] = ()) -> None:
         self.schemes = schemes or protection.schemes
-        super().__init__(description=None if "Bearer" in self.schemes else _ASKS.get(self.schemes[0], _ASKS[""]))
+        super().__init__(None if "Bearer" in self.schemes else _ASKS.get(self.schemes[0], _ASKS[""]))
         self.protection = protection
 
     @property
@@ -181,7 +190,7 @@ class InvalidRequest(SecurityError):
     error = "invalid_request"
 
     def __init__(self, scheme: str = "Bearer") -> None:
-        super().__init__(description=_EXACTLY_ONE[scheme])
+        super().__init__(_EXACTLY_ONE[scheme])
         self.scheme = scheme
 
 
@@ -206,7 +215,7 @@ class InvalidToken(DescribedError):
     error = "invalid_token"
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(description=refusal.value)
+        super().__init__(refusal.value)
         self.refusal = refusal
 
 
@@ -218,7 +227,7 @@ class InvalidProof(DescribedError):
     scheme = "DPoP"
 
     def __init__(self, refusal: Flaw) -> None:
-        super().__init__(description=refusal.value)
+        super().__init__(refusal.value)
         self.refusal = refusal
 
 
@@ -235,7 +244,7 @@ class UseNonce(DescribedError):
         self.nonce = nonce
 
     @property
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:  # type: ignore[override]
         return {**super().headers, "DPoP-Nonce": self.nonce}
 
 
@@ -246,12 +255,27 @@ class InsufficientScope(SecurityError):
     error = "insufficient_scope"
 
     def __init__(self, required: str) -> None:
-        super().__init__(description=f"The access token lacks a scope that this operation requires: {required}")
+        super().__init__(f"The access token lacks a scope that this operation requires: {required}")
         self.required = required
 
     @property
     def parameters(self) -> dict[str, str]:
         return {"error": self.error, "scope": self.required}
+
+
+class AccessDenied(SecurityError):
+    """The access token is valid, but a rule of the API's own refuses it. No challenge: no other scope would help.
+
+    Args:
+        reason: From a catalogue of the API's: its name in small letters is the problem's `code`, its value the detail.
+    """
+
+    status_code = HTTPStatus.FORBIDDEN
+    challenge = None
+
+    def __init__(self, reason: StrEnum) -> None:
+        super().__init__(reason.value)
+        self.error = reason.name.lower()  # type: ignore[misc]  # the one that has no code of its own
 
 
 class InsufficientAuthentication(DescribedError):
@@ -263,7 +287,7 @@ class InsufficientAuthentication(DescribedError):
     def __init__(self, acr_values: str | None, max_age: int | None) -> None:
         wanted = [f"with one of {acr_values}"] if acr_values else []
         wanted += [f"in the last {max_age} seconds"] if max_age is not None else []
-        super().__init__(description=f"This operation needs a user who has logged in {' and '.join(wanted)}.")
+        super().__init__(f"This operation needs a user who has logged in {' and '.join(wanted)}.")
         self.acr_values = acr_values
         self.max_age = max_age
 
@@ -285,7 +309,7 @@ class Unavailable(SecurityError):
         self.retry_after = retry_after
 
     @property
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:  # type: ignore[override]
         return {"Retry-After": str(self.retry_after)}
 
 

@@ -1,9 +1,10 @@
 """Nonces for proofs, from the server (RFC 9449, section 8): stateless, so that any machine knows those of another."""
 
 import hmac
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+
+from resource_server.tokens.clock import now
 
 _STEP_SECONDS = 150
 
@@ -16,7 +17,7 @@ class Nonces:
         clock: The time in seconds since the epoch; for tests.
     """
 
-    def __init__(self, secret: bytes, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, secret: bytes, clock: Callable[[], float] = now) -> None:
         self._secret = secret
         self._clock = clock
 

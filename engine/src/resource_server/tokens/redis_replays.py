@@ -12,6 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from resource_server.tokens.clock import now
 from resource_server.tokens.errors import ReplaysUnavailable
 from resource_server.tokens.outages import Outages
 from resource_server.tokens.replays import LIFETIME
@@ -40,7 +41,7 @@ class RedisReplays:
     def __init__(
         self,
         url: str,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock

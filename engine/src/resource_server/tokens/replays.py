@@ -4,12 +4,12 @@ import os
 import secrets
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from resource_server.tokens.clock import now
 from resource_server.tokens.errors import ReplaysUnavailable
 from resource_server.tokens.outages import Outages
 from resource_server.tokens.sqlite import alone_in, connect, has_room
@@ -56,7 +56,7 @@ class SQLiteReplays:
     def __init__(
         self,
         path: Path,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = now,
         has_room: Callable[[sqlite3.Connection, Path], bool] = has_room,
     ) -> None:
         self._path = path

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import httpx
@@ -20,6 +20,7 @@ from resource_server.tokens.claims import (
     still_holds,
     times,
 )
+from resource_server.tokens.clock import now
 from resource_server.tokens.credentials import Credentials, presented
 from resource_server.tokens.dpop import DPoP, Proof
 from resource_server.tokens.errors import QUOTABLE, InsufficientAuthentication, InsufficientScope, InvalidToken, Refusal
@@ -53,7 +54,6 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         max_stale: Seconds for which held keys stay good while the issuer can't be reached.
         remembered: Of how many tokens the verified signature is remembered; 0 verifies each every time.
         dpop: Checks the proofs of bound tokens; without it those are refused.
-        on_fetch: Is told, after each fetch of keys, of which issuer they are and whether it has succeeded.
         transport: Carries the requests to the issuer, for tests.
         clock: The time in seconds since the epoch, which claims are compared with; for tests.
         monotonic: Seconds that never go back, which the lifetime of keys is measured in; for tests.
@@ -75,9 +75,8 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         max_stale: float = 86_400,
         remembered: int = 1_024,
         dpop: DPoP | None = None,
-        on_fetch: Callable[[str, bool], None] = lambda _, __: None,
         transport: httpx.AsyncBaseTransport | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(KeySet([]), realm=realm or audience)
@@ -99,9 +98,11 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         self.dpop = dpop
         self.algorithms = frozenset(algorithms)
         self._keys = {
-            url: KeyCache(url, issuer.fetch_keys, max_stale=max_stale, clock=monotonic, on_fetch=on_fetch)
+            url: KeyCache(url, issuer.fetch_keys, max_stale=max_stale, clock=monotonic, on_fetch=self._fetched)
             for url, issuer in self.issuers.items()
         }
+        self.on_fetch: Callable[[str, bool], None] = lambda _, __: None
+        """Is told, after each fetch of keys, of which issuer they are and whether it has succeeded."""
         self._verified = VerifiedTokens(remembered)
         self._leeway = leeway
         self._max_age = max_age
@@ -121,46 +122,28 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             IssuerUnavailable: Whether the token is acceptable can't be known now.
             ReplaysUnavailable: Whether the proof is acceptable can't be known now.
         """
-        result = self.validate_soon(token)
-        return result if isinstance(result, AccessToken) else await result
-
-    def validate_soon(
-        self, token: str | Credentials, *, before_blocking: Callable[[], None] | None = None
-    ) -> AccessToken | Awaitable[AccessToken]:
-        """Validate an access token: at once, unless there is something to wait for. Raises as `validate`.
-
-        Args:
-            token: As for `validate`.
-            before_blocking: Called before this thread waits until it is known that a proof hasn't been used; without it
-                that is left to another thread.
-        """
         credentials = token if isinstance(token, Credentials) else Credentials("Bearer", token)
-        try:
-            access_token, proof = self._check(credentials, None)
-        except KeyPending as pending:
-            return self._validate_later(credentials, pending)
-        if proof is None or self.dpop is None or proof.id in credentials.used:
-            return access_token
-        if before_blocking is None:
-            return self._use_later(access_token, proof, credentials)
-        before_blocking()
-        self.dpop.use(proof)
-        credentials.used.add(proof.id)
-        return access_token
-
-    async def _validate_later(self, credentials: Credentials, pending: KeyPending) -> AccessToken:
+        pending = None
         while True:
-            await asyncio.wrap_future(pending.fetch)
             try:
-                return await self._use_later(*self._check(credentials, pending), credentials)
+                access_token, proof = self._check(credentials, pending)
+                break
             except KeyPending as raised:
                 pending = raised
-
-    async def _use_later(self, access_token: AccessToken, proof: Proof | None, credentials: Credentials) -> AccessToken:
+            if credentials.before_waiting:
+                credentials.before_waiting()
+            await asyncio.wrap_future(pending.fetch)
         if proof and self.dpop and proof.id not in credentials.used:
-            await self.dpop.use_later(proof)
+            if credentials.before_blocking:
+                credentials.before_blocking()
+                self.dpop.use(proof)
+            else:
+                await self.dpop.use_later(proof)
             credentials.used.add(proof.id)
         return access_token
+
+    def _fetched(self, issuer: str, succeeded: bool) -> None:  # noqa: FBT001  # as it is told
+        self.on_fetch(issuer, succeeded)
 
     def unready(self) -> list[str]:
         """The issuers of which no usable keys are held, which begins to fetch them. Never blocks."""

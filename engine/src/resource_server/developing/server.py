@@ -1,0 +1,149 @@
+"""`python -m api run`: the API on a socket that outlives it, restarted when its sources change."""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import uvicorn
+import yaml
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from watchfiles import PythonFilter, run_process
+
+from resource_server.contract.loading import read_contract
+from resource_server.contract.spec import Contract, Try, base_path, declared_scopes, operation_to_try
+from resource_server.developing.clients import MACHINE
+from resource_server.developing.issuer import DevelopmentIssuer, serve_in_background
+from resource_server.developing.trying import curl
+from resource_server.serving.background import UVICORN
+from resource_server.serving.listening import listen
+from resource_server.serving.making import ApplicationError, check, make
+from resource_server.settings import SLASH_WARNING, Settings, SettingsError, development_issuer_url, lacks_final_slash
+
+logger = logging.getLogger(__name__)
+
+
+def run(factory: str, settings: Settings) -> None:
+    """Serve the API for development until interrupted, with the development issuer beside it if the settings say so.
+
+    Args:
+        factory: The function that makes the application, like `api.app:create_app`.
+        settings: How it is served.
+
+    Raises:
+        ApplicationError: The application can't be made.
+        click.ClickException: A port is taken.
+    """
+    check(factory, settings)
+    contract = read_contract(settings.specification)
+    listener = listen(settings.host, settings.port)
+    port = listener.getsockname()[1]
+    url = development_issuer_url(settings.host, port).rstrip("/") + base_path(contract)
+    issuer = None
+    if settings.development_issuer:
+        issuer_listener = listen(settings.host, settings.port and settings.port + 1, what="the development issuer")
+        issuer_url = development_issuer_url(settings.host, issuer_listener.getsockname()[1])
+        issuer = DevelopmentIssuer(issuer_url, _Scopes(settings.specification), settings.development_claims)
+        serve_in_background(issuer_listener, issuer)
+        settings = dataclasses.replace(settings, issuers=(issuer.url,))
+    _announce(url, contract, settings, issuer)
+    logging.getLogger("watchfiles").setLevel(logging.ERROR)  # of Ctrl-C there is nothing to say
+    # The socket listens already: a request that comes while the API (re)starts waits for it.
+    run_process(
+        *_sources(settings.specification),
+        target=_serve,
+        args=(factory, settings, listener),
+        watch_filter=PythonFilter(extra_extensions=(".yaml", ".yml", ".json", ".env")),
+        debounce=300,
+    )
+
+
+class _Scopes:
+    """The scopes that the contract declares at the moment; while it can't be read, those from before."""
+
+    def __init__(self, specification: Path) -> None:
+        self._specification = specification
+        self._last: list[str] = []
+
+    def __call__(self) -> Iterable[str]:
+        with contextlib.suppress(OSError, ValueError, AttributeError, yaml.YAMLError):
+            self._last = declared_scopes(yaml.safe_load(self._specification.read_text(encoding="utf-8")))
+        return self._last
+
+
+def _announce(url: str, contract: Contract, settings: Settings, issuer: DevelopmentIssuer | None) -> None:
+    click.echo(f"Swagger UI  {url}/ui/")
+    if issuer is None:
+        click.echo(f"Issuer      {', '.join(settings.issuers)}")
+        for each in filter(lacks_final_slash, settings.issuers):
+            logger.warning(SLASH_WARNING, each, urlsplit(each).netloc)
+        return
+    click.echo(f"Issuer      {issuer.url}  (development only: it gives tokens to anybody)")
+    if found := operation_to_try(contract):
+        click.echo(f"Try         {_call(url, found, settings, issuer)}")
+
+
+def _call(url: str, operation: Try, settings: Settings, issuer: DevelopmentIssuer) -> str:
+    """A command that calls an operation as it stands."""
+    if operation.protected and settings.dpop == "required":  # each call needs a proof of its own
+        return f"{sys.executable} -m api token --dpop --url {urlsplit(url).path}{operation.path} | sh"
+    token = issuer.issue(MACHINE, settings.audience, " ".join(issuer.scopes))["access_token"]
+    return curl(url + operation.path, {"Authorization": f"Bearer {token}"} if operation.protected else {})
+
+
+def _sources(specification: Path) -> list[Path]:
+    """What to watch: the current directory, the contract's, and this project's own code."""
+    places = [Path.cwd(), specification.resolve().parent, Path(__file__).resolve().parents[1]]
+    return [place for place in dict.fromkeys(places) if not any(other in place.parents for other in places)]
+
+
+def _serve(factory: str, settings: Settings, listener: socket.socket) -> None:
+    try:
+        app: ASGIApp = make(factory, _reread(settings))
+    except (ApplicationError, SettingsError) as error:
+        click.echo(f"Error: {error}\nEvery request is answered with 503 until that is mended.", err=True)
+        app = _Unserved(str(error))
+    config = uvicorn.Config(app, timeout_graceful_shutdown=1, **UVICORN)
+    with contextlib.suppress(KeyboardInterrupt):
+        _Server(config).run([listener])
+
+
+def _reread(settings: Settings) -> Settings:
+    """The settings as they are now: the `.env` file may have changed. Address and issuer stay those that are served."""
+    now = Settings.load(development=True)
+    kept: dict[str, Any] = {"issuers": settings.issuers} if now.development_issuer else {}
+    return dataclasses.replace(now, specification=settings.specification, **kept)
+
+
+class _Unserved:
+    """Stands in for an application that can't be made, so that whoever calls it learns why."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            for stage in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{stage}.complete"})
+            return
+        problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503}
+        body = json.dumps({**problem, "detail": self._why, "code": "contract_error"})
+        headers = {"Retry-After": "1"}
+        await Response(body, 503, headers=headers, media_type="application/problem+json")(scope, receive, send)
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Ctrl-C comes twice, from the terminal and from the parent process; uvicorn would take that for impatience."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)

@@ -1,0 +1,98 @@
+"""`python -m api doctor`: what is asked for, put together."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from resource_server.contract.loading import read_contract
+from resource_server.contract.spec import Contract, ContractError
+from resource_server.doctor.calling import NothingToCallError, call
+from resource_server.doctor.configuration import configuration_findings, read_settings, settings_finding
+from resource_server.doctor.findings import Finding, Verdict
+from resource_server.doctor.operations import operations_for
+from resource_server.doctor.presenting import presented_as
+from resource_server.doctor.report import Report, as_json, as_text
+from resource_server.doctor.walk import recognized, walk
+from resource_server.settings import Settings, SettingsError
+
+_LONGEST = 1_000_000
+"""Characters that are read of what should be a token."""
+
+
+def examine(
+    factory: str, token: str | None, *, url: str | None, spec: Path | None, environ: Mapping[str, str], now: float
+) -> Report:
+    """Examine the configuration, or a token, or what an API answers to it.
+
+    Args:
+        factory: The function that makes the API, like `api.app:create_app`.
+        token: A token, or what somebody takes for one.
+        url: Where a running API is.
+        spec: The contract, in place of the project's own.
+        environ: The environment variables.
+        now: The time in seconds since the epoch.
+
+    Raises:
+        NothingToCallError: The token can't be sent to the URL.
+    """
+    try:
+        settings = read_settings(environ)
+    except SettingsError as error:
+        return Report([settings_finding(error)], walk=None if token is None else recognized(token))
+    specification = spec or settings.specification
+    if token is None:
+        return Report(list(configuration_findings(factory, replace(settings, specification=specification), now)))
+    report = report_on(token, settings, specification, now)
+    if url:
+        answered = call(url, presented_as(token), read_contract(specification))
+        report.findings = [answered, *_difference(answered, report), *report.findings]
+    return report
+
+
+def _difference(answered: Finding, report: Report) -> Iterator[Finding]:
+    """What it means if the API doesn't say what these settings do."""
+    if answered.failed == report.good:
+        meaning = "These settings say otherwise than the API does: they aren't the same."
+        advice = "Compare AUTH0_DOMAIN, AUTH0_AUDIENCE, the other settings of tokens, and the clocks."
+        yield Finding("settings", Verdict.WARNING, meaning=meaning, advice=advice)
+
+
+def report_on(text: str, settings: Settings, specification: Path, now: float) -> Report:
+    """Examine a token. The arguments are those of `walk`, and the contract."""
+    walked = walk(text, settings, now)
+    report = Report(walked.findings, walk=walked)
+    try:
+        contract: Contract = read_contract(specification)
+    except ContractError as error:
+        report.operations = [Finding("contract", Verdict.NOT_CHECKED, str(error))]
+        return report
+    report.operations = list(operations_for(walked.access_token, contract, settings))
+    return report
+
+
+def _piped() -> str:
+    """What stands on standard input, without the line break that ends it."""
+    return sys.stdin.buffer.read(_LONGEST).decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
+
+
+def doctor(
+    factory: str, token: str | None, *, url: str | None, spec: Path | None, environ: Mapping[str, str], json_wanted: bool
+) -> int:
+    """Examine and report; returns the exit code: 0 if nothing has failed, otherwise 1.
+
+    Raises:
+        click.UsageError: What is asked for makes no sense.
+    """
+    if url and token is None:
+        raise click.UsageError("--url needs a TOKEN; with - it is read from standard input.")
+    text = _piped() if token == "-" else token  # noqa: S105  # it is none
+    try:
+        report = examine(factory, text, url=url, spec=spec, environ=environ, now=time.time())
+    except (NothingToCallError, ContractError) as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(as_json(report) if json_wanted else as_text(report))
+    return 0 if report.good else 1

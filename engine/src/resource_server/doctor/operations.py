@@ -1,0 +1,151 @@
+"""Which operations of the contract a token may call, and why not the others."""
+
+import asyncio
+import inspect
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from connexion.utils import get_function_from_name, inspect_function_arguments
+
+from resource_server.contract.spec import Contract, base_path, operations, scheme_kind
+from resource_server.doctor.findings import Finding, Verdict, shown
+from resource_server.settings import Settings
+from resource_server.tokens import VALIDATOR, AccessDenied, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
+from resource_server.tokens.errors import InsufficientAuthentication, InsufficientScope
+
+_OTHERS = "Needs other credentials"
+_MEMBERS = {"oauth2": "x-tokenInfoFunc", "bearer": "x-bearerInfoFunc"}
+
+
+def operations_for(token: AccessToken | None, contract: Contract, settings: Settings) -> Iterator[Finding]:
+    """What comes of calling each operation with a token.
+
+    Args:
+        token: The token; nothing if it is refused.
+        contract: The operations.
+        settings: How the API validates tokens.
+    """
+    validator = Auth0JWTBearerTokenValidator(settings.issuers, settings.audience, **settings.validator_options())
+    schemes = contract.get("components", {}).get("securitySchemes", {})
+    for method, path, operation, alternatives in operations(contract):
+        name = f"{method} {base_path(contract)}{path}"
+        optional = {} in alternatives
+        if not alternatives:
+            yield Finding(name, Verdict.PASSED, meaning="Needs no token.")
+        elif token is None:
+            meaning = "Needs no token, but refuses this one." if optional else "Needs a token, and refuses this one."
+            yield Finding(name, Verdict.FAILED, meaning=meaning)
+        else:
+            found = [_alternative(name, token, each, schemes) for each in alternatives if each]
+            found += [Finding(name, Verdict.PASSED, meaning="Needs no token.")] if optional and _unmet(found) else []
+            yield _stepped_up(min(found, key=_closeness), token, operation, validator)
+
+
+def _unmet(found: list[Finding]) -> bool:
+    """Whether nothing refuses the token itself, so that an operation that needs none is open."""
+    return all(finding.meaning.startswith(_OTHERS) for finding in found)
+
+
+def _closeness(finding: Finding) -> int:
+    return (Verdict.PASSED, Verdict.NOT_CHECKED, Verdict.FAILED).index(finding.verdict)
+
+
+def _alternative(
+    name: str, token: AccessToken, requirement: Mapping[str, list[str]], schemes: Mapping[str, Any]
+) -> Finding:
+    """What comes of one security requirement, all of whose schemes are needed."""
+    others = [scheme for scheme in requirement if scheme_kind(schemes[scheme]) not in _MEMBERS]
+    if others:
+        meaning = f"{_OTHERS}{'' if len(others) == len(requirement) else ' as well'}: {', '.join(others)}."
+        return Finding(name, Verdict.FAILED, meaning=meaning, advice="Send those credentials.")
+    for scheme, scopes in requirement.items():
+        function = schemes[scheme].get(_MEMBERS[scheme_kind(schemes[scheme])], "")
+        try:
+            validated = _validates(function, token, scopes)
+        except AccessDenied as error:
+            meaning = f"{function} refuses it: {error.description}"
+            return Finding(name, Verdict.FAILED, expected=error.error, meaning=meaning, advice=_ELSE)
+        if not validated:
+            meaning = f"{function} decides, a function of your own."
+            return Finding(name, Verdict.NOT_CHECKED, meaning=meaning)
+        try:
+            require_scopes(token, scopes)
+        except InsufficientScope as error:
+            missing = [scope for scope in scopes if scope not in token.scopes]
+            found = shown(" ".join(sorted(token.scopes)))
+            return Finding(name, Verdict.FAILED, found, error.required, error.description, _advice(token, missing))
+    scopes = sorted({scope for scopes in requirement.values() for scope in scopes})
+    return Finding(name, Verdict.PASSED, expected=" ".join(scopes))
+
+
+_ELSE = "Send a token that the rules of this API accept."
+
+
+class _Validated:
+    """Stands for the validator, of a token that has been validated."""
+
+    def __init__(self, token: AccessToken) -> None:
+        self._token = token
+        self.asked = False
+
+    async def validate(self, _: object) -> AccessToken:
+        self.asked = True
+        return self._token
+
+
+def _validates(function: str, token: AccessToken, scopes: list[str]) -> bool:
+    """Whether the function that the contract names leaves the token to the validator.
+
+    Raises:
+        AccessDenied: It does, and refuses the token by a rule of its own.
+    """
+    validator = _Validated(token)
+    offered = {"request": SimpleNamespace(scope={VALIDATOR: validator}), "required_scopes": scopes}
+    try:
+        called = get_function_from_name(function)
+        names, takes_all = inspect_function_arguments(called)
+        answer = called("", **{name: value for name, value in offered.items() if takes_all or name in names})
+        if inspect.isawaitable(answer):
+            asyncio.run(_awaited(answer))
+    except AccessDenied:
+        raise
+    except Exception:  # noqa: BLE001  # whatever a person's function raises
+        return False
+    return validator.asked
+
+
+async def _awaited(answer: Any) -> None:
+    await answer
+
+
+def _advice(token: AccessToken, missing: list[str]) -> str:
+    names = " ".join(missing)
+    permitted = token.get("permissions")
+    if isinstance(permitted, list) and set(missing) <= set(permitted):
+        return f"Request scope={names} with the token, or let permissions count with TOKEN_PERMISSIONS=true."
+    granted = " ".join(token.scopes)
+    if set(missing) <= set(granted.replace(",", " ").replace(";", " ").split()):
+        return "Scopes are separated by spaces, not by commas: have the issuer write them so."
+    if set(" ".join(missing).lower().split()) <= set(granted.lower().split()):
+        return f"Scopes differ in capitals only: request scope={names} exactly so."
+    return f"Request scope={names} with the token; in Auth0 the permission must exist, and the machine or user have it."
+
+
+def _stepped_up(
+    finding: Finding, token: AccessToken, operation: Mapping[str, Any], validator: Auth0JWTBearerTokenValidator
+) -> Finding:
+    """The same, if the user has logged in as the operation asks (RFC 9470)."""
+    acr_values, max_age = operation.get("x-acr-values"), operation.get("x-max-age")
+    if finding.failed or (acr_values is None and max_age is None):
+        return finding
+    try:
+        validator.require_authentication(token, acr_values, max_age)
+    except InsufficientAuthentication as error:
+        present = (f"{name} {shown(token[name])}" for name in ("acr", "auth_time") if name in token)
+        asked = {"acr_values": acr_values, "max_age": max_age}
+        wanted = "&".join(f"{name}={value}" for name, value in asked.items() if value is not None)
+        advice = f"Send the user to /authorize again, with {wanted}; the new token must carry acr and auth_time."
+        found = ", ".join(present) or "neither acr nor auth_time"
+        return Finding(finding.check, Verdict.FAILED, found, wanted, error.description, advice)
+    return finding

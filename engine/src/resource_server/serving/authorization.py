@@ -1,0 +1,192 @@
+"""Authorization by the contract: Connexion's security layer, with challenges and without its gaps.
+
+Each operation finds the token that its request presents, has its requirements verified, and refuses with a challenge.
+Takes its place in Connexion's list of middlewares.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from connexion.lifecycle import ConnexionRequest
+from connexion.middleware.security import SecurityAPI, SecurityMiddleware, SecurityOperation
+from connexion.operations import AbstractOperation
+from connexion.spec import Specification
+from connexion.utils import get_function_from_name
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from resource_server.contract.spec import scheme_kind
+from resource_server.serving.admission import TURN
+from resource_server.serving.requirements import NothingPresented, Requirements, takes
+from resource_server.serving.threads import THREAD, USED, need_event_loop
+from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator
+from resource_server.tokens.credentials import Credentials, presented
+from resource_server.tokens.errors import MissingCredentials, Protection, SecurityError
+
+_SCHEMES = {"basic": "Basic", "apiKey": "ApiKey"}
+
+
+class _Request(ConnexionRequest):  # type: ignore[misc]  # Connexion's classes are not typed
+    """A request for the functions that verify it, most of which look at its scope only."""
+
+    uri_parser = _context = _mimetype = _path_params = _query_params = _form = _files = None
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    @cached_property
+    def _starlette_request(self) -> Request:
+        return Request(self.scope)
+
+
+class ProtectedResource(NamedTuple):
+    """What all operations of an application have in common.
+
+    Args:
+        validator: Validates their tokens.
+        protection: What their challenges say.
+        url: Where the server is reached from outside, which proofs are compared with.
+    """
+
+    validator: Auth0JWTBearerTokenValidator
+    protection: Protection
+    url: str | None = None
+
+
+class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
+    """Authorizes the requests of one operation."""
+
+    def protect(self, resource: ProtectedResource, definition: Mapping[str, Any]) -> None:
+        """Say what it belongs to, and what the contract says of it."""
+        schemes = [self.security_schemes[name] for requirement in self.security or () for name in requirement]
+        self._schemes = tuple(
+            dict.fromkeys(name for scheme in schemes for name in _spoken(scheme, resource.protection))
+        )
+        token_schemes = tuple(name for name in self._schemes if name in ("Bearer", "DPoP"))
+        self._protection = resource.protection._replace(schemes=token_schemes)
+        self._validator = resource.validator
+        self._url = resource.url
+        self._acr_values: str | None = definition.get("x-acr-values")
+        self._max_age: int | None = definition.get("x-max-age")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.security:
+            credentials = await self._verify(scope)
+            if credentials and credentials.proofs:
+                send = self._with_nonce(send)
+        await self.next_app(scope, receive, send)
+
+    async def _verify(self, scope: Scope) -> Credentials | None:
+        scope[VALIDATOR] = self._validator
+        scope[CREDENTIALS] = credentials = None
+        try:
+            if self._protection.schemes:
+                scope[CREDENTIALS] = credentials = self._presented(scope)
+            request = _Request(scope)
+            await self.verification_fn(request)
+            if self._acr_values is not None or self._max_age is not None:
+                token = _access_token(request.context["token_info"])
+                self._validator.require_authentication(token, self._acr_values, self._max_age)
+        except NothingPresented:
+            raise MissingCredentials(self._protection, self._schemes) from None
+        except SecurityError as refusal:
+            refusal.protection = self._protection
+            if credentials:
+                refusal.scheme = credentials.scheme
+            raise
+        except HTTPException as refusal:
+            if refusal.status_code == 401 and not refusal.headers:
+                refusal.headers = MissingCredentials(self._protection, self._schemes).headers
+            raise
+        return credentials
+
+    def _presented(self, scope: Scope) -> Credentials | None:
+        fields = _fields(scope, b"authorization")
+        credentials = presented(fields, scope["query_string"], self._protection.schemes)
+        if credentials and THREAD in scope:
+            credentials.before_waiting, credentials.before_blocking = need_event_loop, scope[TURN].end
+        if credentials is None or credentials.scheme == "Bearer":
+            return credentials
+        # As the client has sent it: a proxy may have changed the rest of the URL, so that is configured.
+        path = scope.get("raw_path") or scope["path"].encode()
+        return replace(
+            credentials,
+            proofs=tuple(_fields(scope, b"dpop")),
+            method=scope["method"],
+            url=f"{self._url}{path.decode('latin-1')}",
+            used=scope.get(USED, set()),
+        )
+
+    def _with_nonce(self, send: Send) -> Send:
+        """Hands out the newest nonce, so that a client always has one that is good (RFC 9449, section 8.2)."""
+        nonces = self._validator.dpop and self._validator.dpop.nonces
+        if not nonces:
+            return send
+
+        async def send_with_nonce(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                nonce = b"dpop-nonce", nonces.current().encode()
+                message = {**message, "headers": [*message.get("headers", ()), nonce]}
+            await send(message)
+
+        return send_with_nonce
+
+
+def _access_token(token_info: Any) -> AccessToken:
+    """The one access token among what verifying has found. The contract makes sure that there is one."""
+    found = [token_info, *(token_info.values() if isinstance(token_info, dict) else ())]
+    return next((info for info in found if isinstance(info, AccessToken)), AccessToken({}, frozenset()))
+
+
+def _spoken(scheme: Mapping[str, Any], protection: Protection) -> Iterator[str]:
+    """The authentication schemes of HTTP that a security scheme stands for."""
+    kind = scheme_kind(scheme)
+    if kind not in ("oauth2", "bearer"):
+        yield _SCHEMES[kind]
+        return
+    yield from protection.schemes if takes_proofs(scheme) else ("Bearer",)
+
+
+def takes_proofs(scheme: Mapping[str, Any]) -> bool:
+    """Whether the function that validates a scheme's tokens takes the request, where their proofs are."""
+    function = scheme.get("x-tokenInfoFunc") or scheme.get("x-bearerInfoFunc")
+    return bool(function) and takes(get_function_from_name(function), "request")
+
+
+def _fields(scope: Scope, wanted: bytes) -> list[str]:
+    # RFC 9110, section 5.5: white space around a value is none of it. Not every server takes it away.
+    return [value.decode("latin-1").strip(" \t") for name, value in scope["headers"] if name == wanted]
+
+
+class _AuthorizedAPI(SecurityAPI):  # type: ignore[misc]
+    def __init__(
+        self, *args: Any, resource: ProtectedResource, security_map: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        self._resource = resource
+        self._requirements = Requirements(security_map)  # super() calls make_operation
+        super().__init__(*args, security_map=security_map, **kwargs)
+
+    def make_operation(self, operation: AbstractOperation) -> SecurityOperation:
+        made = _AuthorizedOperation.from_operation(
+            operation, next_app=self.next_app, security_handler_factory=self._requirements
+        )
+        made.protect(self._resource, operation._operation)  # noqa: SLF001  # as the contract has it, with `x-…`
+        return made
+
+
+class Authorization(SecurityMiddleware):  # type: ignore[misc]
+    """Takes the place of Connexion's `SecurityMiddleware`, for one application's resource."""
+
+    takes_place_of = SecurityMiddleware
+    api_cls = _AuthorizedAPI
+
+    def __init__(self, app: ASGIApp, resource: ProtectedResource) -> None:
+        super().__init__(app)
+        self._resource = resource
+
+    def add_api(self, specification: Specification, **kwargs: Any) -> SecurityAPI:
+        """Add the operations of a contract."""
+        return super().add_api(specification, resource=self._resource, **kwargs)

@@ -1,0 +1,216 @@
+"""Security requirements, verified: which credentials a request presents, and how they combine.
+
+Connexion calls the functions that `x-tokenInfoFunc` and its like name. What is replaced here, through its
+`security_map`: how a token is refused, and how requirements combine. In Connexion an empty requirement (`{}`) makes any
+invalid token anonymous.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from connexion.lifecycle import ConnexionRequest
+from connexion.security import NO_VALUE, AbstractSecurityHandler, SecurityHandlerFactory
+from connexion.utils import inspect_function_arguments
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from resource_server.serving.admission import TURN
+from resource_server.serving.records import note
+from resource_server.serving.threads import THREAD, NeedsEventLoop
+from resource_server.tokens import CREDENTIALS, AccessToken, Credentials, require_scopes
+from resource_server.tokens.claims import granted_scopes
+from resource_server.tokens.errors import InvalidToken, Refusal, SecurityError
+
+Verify = Callable[[ConnexionRequest], Any]
+"""Returns what handlers receive as `token_info`, or `NO_VALUE` without credentials; raises when they are bad."""
+
+
+class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion's classes are not typed
+    """Handles the schemes whose credentials are an access token: `oauth2`, and `http` with `bearer`.
+
+    What the contract names is what runs: a coroutine function where the request is, a plain one in a thread. A token
+    that is presented with a proof is only for one that takes the `request`, where the proof is, and has it checked.
+
+    Args:
+        member: The member of the scheme that names the function which validates the token.
+    """
+
+    environ_key = ""  # the contract alone says who validates
+
+    def __init__(self, member: str) -> None:
+        self.security_definition_key = member
+
+    def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Verify:
+        """The function that verifies a request against one requirement."""
+        function = self._resolve_func(security_scheme)
+        wanted = {name for name in ("request", "required_scopes") if takes(function, name)}
+        call = _in_place(function) if _is_coroutine_function(function) else _in_thread(function)
+
+        async def verify(request: ConnexionRequest) -> Any:
+            presented: Credentials | None = request.scope[CREDENTIALS]
+            if presented is None or (presented.scheme != "Bearer" and "request" not in wanted):
+                return NO_VALUE
+            offered = {"request": request, "required_scopes": required_scopes}
+            claims = await call(request, presented.token, {name: offered[name] for name in wanted})
+            if presented.scheme != "Bearer" and not presented.used:
+                raise InvalidToken(Refusal.NOT_ACCEPTED)  # nobody has checked the proof
+            access_token = _access_token(claims)
+            require_scopes(access_token, required_scopes)
+            return access_token
+
+        return verify
+
+
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function takes an argument of that name."""
+    arguments, takes_all = inspect_function_arguments(function)
+    return takes_all or name in arguments
+
+
+_Call = Callable[[ConnexionRequest, str, Mapping[str, Any]], Awaitable[Any]]
+
+
+def _is_coroutine_function(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def _in_place(function: Callable[..., Any]) -> _Call:
+    """Runs a coroutine function where the request is; one that has to wait begins anew in the event loop."""
+    waits = False
+
+    async def call(request: ConnexionRequest, token: str, arguments: Mapping[str, Any]) -> Any:
+        nonlocal waits
+        if THREAD not in request.scope:
+            return await function(token, **arguments)
+        if waits:
+            raise NeedsEventLoop
+        coroutine = function(token, **arguments)
+        try:
+            coroutine.send(None)
+        except StopIteration as returned:
+            return returned.value
+        except RuntimeError as error:
+            if "event loop" not in str(error):
+                raise
+        else:
+            coroutine.close()
+        waits = True
+        raise NeedsEventLoop
+
+    return call
+
+
+def _in_thread(function: Callable[..., Any]) -> _Call:
+    """Runs a plain function in a thread, which may block."""
+
+    async def call(request: ConnexionRequest, token: str, arguments: Mapping[str, Any]) -> Any:
+        if THREAD in request.scope:
+            request.scope[TURN].end()
+            return await _result(function(token, **arguments), request)
+        return await _result(await run_in_threadpool(function, token, **arguments), request)
+
+    return call
+
+
+def _access_token(claims: dict[str, Any] | None) -> AccessToken:
+    """What somebody's own function has returned, as ours returns it."""
+    if claims is None:
+        raise InvalidToken(Refusal.NOT_ACCEPTED)
+    if isinstance(claims, AccessToken):
+        return claims
+    return AccessToken(claims, granted_scopes(claims, "scope", "scp", "scopes"))
+
+
+SECURITY_MAP = {
+    "oauth2": partial(TokenHandler, "x-tokenInfoFunc"),
+    "bearer": partial(TokenHandler, "x-bearerInfoFunc"),
+}
+"""For Connexion's `security_map`."""
+
+
+class Requirements(SecurityHandlerFactory):  # type: ignore[misc]
+    """Combines security requirements: of the alternatives any one suffices, within one all schemes are needed."""
+
+    def verify_security(self, auth_funcs: Sequence[Verify]) -> Callable[[ConnexionRequest], Awaitable[None]]:
+        """The function that verifies a request against the alternatives, in order."""
+        # verify_none stands for the empty requirement, whose turn comes when nothing was presented.
+        optional = self.verify_none in auth_funcs
+        requirements = [_awaited(verify) for verify in auth_funcs if verify is not self.verify_none]
+
+        async def verify(request: ConnexionRequest) -> None:
+            refusals: list[SecurityError | HTTPException] = []
+            for requirement in requirements:
+                try:
+                    token_info = await requirement(request)
+                except (SecurityError, HTTPException) as refusal:
+                    refusals.append(refusal)
+                    continue
+                if token_info is not NO_VALUE:
+                    _note(request.scope, token_info)
+                    _expose(request, token_info)
+                    return
+            if refusals:
+                raise min(refusals, key=_precedence)
+            if not optional:
+                raise NothingPresented
+            _expose(request, {})
+
+        return verify
+
+    def verify_multiple_schemes(self, schemes: Mapping[str, Verify]) -> Verify:
+        """The function that verifies a request against all schemes; each is asked, so none hides bad credentials."""
+        verifications = {name: _awaited(scheme) for name, scheme in schemes.items()}
+
+        async def verify(request: ConnexionRequest) -> Any:
+            token_infos = {name: await verification(request) for name, verification in verifications.items()}
+            return NO_VALUE if NO_VALUE in token_infos.values() else token_infos
+
+        return verify
+
+
+class NothingPresented(Exception):
+    """No credentials that the operation speaks, and it needs some."""
+
+
+def _awaited(verify: Verify) -> Callable[[ConnexionRequest], Awaitable[Any]]:
+    """Ours are coroutine functions; Connexion's return the result or something to wait for."""
+    if inspect.iscoroutinefunction(verify):
+        return verify
+
+    async def verify_and_wait(request: ConnexionRequest) -> Any:
+        return await _result(verify(request), request)
+
+    return verify_and_wait
+
+
+async def _result(value: Any, request: ConnexionRequest) -> Any:
+    while inspect.isawaitable(value):
+        if THREAD in request.scope:
+            if inspect.iscoroutine(value):
+                value.close()
+            raise NeedsEventLoop
+        value = await value
+    return value
+
+
+def _expose(request: ConnexionRequest, token_info: dict[str, Any]) -> None:
+    """Have Connexion pass these to the handler."""
+    request.context.update(user=token_info.get("sub", token_info.get("uid")), token_info=token_info)
+
+
+def _note(scope: Scope, token_info: dict[str, Any]) -> None:
+    """Say for the record who calls; with several schemes, whom the first that knows names."""
+    claims = token_info
+    if not isinstance(claims, AccessToken):
+        infos = [token_info, *(info for info in token_info.values() if isinstance(info, dict))]
+        claims = next((info for info in infos if "sub" in info), {})
+    note(scope, subject=claims.get("sub"), client_id=claims.get("client_id", claims.get("azp")))
+
+
+def _precedence(refusal: SecurityError | HTTPException) -> int:
+    """Which refusal to answer with when no requirement is met: the one that came closest, lowest first."""
+    status = refusal.status_code
+    return (403, 503, 401, 400, status).index(status)

@@ -1,0 +1,228 @@
+"""Swagger UI, from swagger-ui-bundle, and the contract that it reads: the repository's, made concrete.
+
+Takes the place of Connexion's `SwaggerUIMiddleware`, whose page needs inline scripts and styles, so that a strict
+content security policy holds. The issuer's endpoints come from its metadata, which is fetched when first asked for.
+"""
+
+import asyncio
+import copy
+import html
+import json
+import logging
+import math
+import re
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from connexion.middleware.abstract import SpecMiddleware
+from connexion.middleware.swagger_ui import SwaggerUIMiddleware
+from connexion.spec import Specification
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+from swagger_ui_bundle import swagger_ui_path
+
+from resource_server.contract.spec import Contract, declared_scopes
+from resource_server.serving.authorization import ProtectedResource, takes_proofs
+from resource_server.serving.edge import own_path
+from resource_server.serving.threads import THREAD, NeedsEventLoop
+from resource_server.tokens.issuer import Endpoints, IssuerError
+
+logger = logging.getLogger(__name__)
+
+_INITIALIZER = """\
+window.onload = function () {
+  window.ui = SwaggerUIBundle({
+    url: %(url)s,
+    dom_id: "#swagger-ui",
+    deepLinking: true,
+    validatorUrl: null,
+    presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
+    plugins: [SwaggerUIBundle.plugins.DownloadUrl],
+    layout: "StandaloneLayout",
+  });
+  window.ui.initOAuth(%(oauth)s);
+};
+"""
+
+
+class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes are not typed
+    """Serves `/ui/`, `/openapi.json` and `/openapi.yaml` below a contract's base path, and leads `/` to the first.
+
+    Args:
+        app: The next application.
+        resource: Whose issuer people log in at, for its audience: without one Auth0 hands out an opaque token.
+        client_id: The client that Swagger UI logs in as; without one its dialog asks.
+        public_url: Where the server is reached from outside; by default the path that the request came by.
+    """
+
+    takes_place_of = SwaggerUIMiddleware
+
+    def __init__(
+        self, app: ASGIApp, *, resource: ProtectedResource, client_id: str | None, public_url: str | None
+    ) -> None:
+        self.app = app
+        self._resource = resource
+        self._issuer = next(iter(resource.validator.issuers.values()))
+        self._client_id = client_id
+        self._public_url = public_url
+        self._pages: dict[str, Callable[[Request], Awaitable[Response]]] = {}
+        self._files = StaticFiles(directory=swagger_ui_path)
+        self._endpoints: Endpoints | None = None
+        self._discovery: Future[None] | None = None
+        self._discover_at = -math.inf
+        self._texts: dict[tuple[str, str, Endpoints], bytes] = {}
+        self._base = ""
+        self._contract: Contract = {}
+
+    def add_api(self, specification: Specification, base_path: str | None = None, **_: Any) -> None:
+        """Serve the pages of a contract."""
+        self._base = specification.base_path if base_path is None else base_path
+        self._contract = specification.raw
+        ui = f"{self._base}/ui"
+        self._pages = {
+            "/": self._redirect,
+            ui: self._redirect,
+            f"{ui}/": self._index,
+            f"{ui}/index.html": self._index,
+            f"{ui}/swagger-initializer.js": self._initializer,
+            f"{self._base}/openapi.json": self._json,
+            f"{self._base}/openapi.yaml": self._yaml,
+        }
+        if "/" in self._contract["paths"] and not self._base:
+            del self._pages["/"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = own_path(scope)
+            page = self._pages.get(path)
+            if page is None and path.startswith(f"{self._base}/ui/"):
+                page = self._file
+            if page is not None:
+                if THREAD in scope:
+                    raise NeedsEventLoop
+                if scope["method"] not in ("GET", "HEAD"):
+                    raise HTTPException(405, headers={"Allow": "GET, HEAD"})
+                response = await page(Request(scope))
+                await response(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    async def _redirect(self, request: Request) -> Response:
+        return RedirectResponse(f"{_prefix(request)}{self._base}/ui/")
+
+    async def _index(self, _: Request) -> Response:
+        title = html.escape(self._contract["info"]["title"])
+        page = (swagger_ui_path / "index.html").read_text().replace("<title>Swagger UI<", f"<title>{title}<")
+        return Response(page, media_type="text/html", headers=await self._policy("'self'"))
+
+    async def _initializer(self, request: Request) -> Response:
+        oauth = {
+            "clientId": self._client_id or "",
+            "scopes": declared_scopes(self._contract),
+            "usePkceWithAuthorizationCodeGrant": True,
+            "additionalQueryStringParams": {"audience": self._resource.validator.audience},
+        }
+        url = f"{_prefix(request)}{self._base}/openapi.json"
+        script = _INITIALIZER % {"url": json.dumps(url), "oauth": json.dumps(oauth)}
+        return Response(script, media_type="text/javascript", headers=_NO_CACHE)
+
+    async def _file(self, request: Request) -> Response:
+        name = own_path(request.scope).removeprefix(f"{self._base}/ui/")
+        response = await self._files.get_response(name, request.scope)
+        if response.headers.get("content-type", "").startswith("text/html"):
+            response.headers.update(
+                await self._policy(_script_hashes() if name == "oauth2-redirect.html" else "'none'")
+            )
+        return response
+
+    async def _json(self, request: Request) -> Response:
+        text = await self._contract_as("json", json.dumps, request)
+        return Response(text, media_type="application/json", headers=_NO_CACHE)
+
+    async def _yaml(self, request: Request) -> Response:
+        text = await self._contract_as("yaml", _as_yaml, request)
+        return Response(text, media_type="text/yaml", headers=_NO_CACHE)
+
+    async def _contract_as(self, form: str, dump: Callable[[Contract], str], request: Request) -> bytes:
+        """The contract with this server's URL and the issuer's endpoints, as text."""
+        server = f"{self._public_url or _prefix(request)}{self._base}" or "/"
+        wanted = (form, server, await self._discover())
+        if wanted not in self._texts:
+            if len(self._texts) >= _MAX_TEXTS:
+                self._texts.clear()
+            text = await asyncio.to_thread(lambda: dump(self._concrete(server, wanted[2])))  # seconds, if it is long
+            self._texts[wanted] = text.encode()
+        return self._texts[wanted]
+
+    def _concrete(self, server: str, endpoints: Endpoints) -> Contract:
+        contract = copy.deepcopy(self._contract)
+        contract["servers"] = [{"url": server}]
+        urls = {"authorizationUrl": endpoints.authorization, "tokenUrl": endpoints.token}
+        for scheme in contract.get("components", {}).get("securitySchemes", {}).values():
+            for flow in scheme.get("flows", {}).values():
+                flow.update({name: url for name, url in urls.items() if name in flow})
+            if takes_proofs(scheme) and "DPoP" in self._resource.protection.schemes:
+                required = "Bearer" not in self._resource.protection.schemes
+                scheme["x-dpop"] = {"required": required, "algorithms": list(self._resource.protection.algorithms)}
+        return contract
+
+    async def _discover(self) -> Endpoints:
+        """The issuer's endpoints; until it has named them, after a second at the most, those it should have."""
+        if self._endpoints is None and time.monotonic() >= self._discover_at:
+            self._discover_at = time.monotonic() + _DISCOVERY_INTERVAL
+            self._discovery = Future()
+            # A daemon: a server that stops doesn't wait for an issuer.
+            threading.Thread(target=self._ask_issuer, args=(self._discovery,), daemon=True).start()
+        if self._endpoints is None and self._discovery:
+            await asyncio.wait([asyncio.wrap_future(self._discovery)], timeout=1)
+        return self._endpoints or self._issuer.usual_endpoints()
+
+    def _ask_issuer(self, discovery: "Future[None]") -> None:
+        try:
+            discovery.set_running_or_notify_cancel()
+            self._endpoints = self._issuer.endpoints()
+        except IssuerError as error:
+            logger.warning("Swagger UI guesses where people log in: %s", error)
+        finally:
+            discovery.set_result(None)
+
+    async def _policy(self, scripts: str) -> dict[str, str]:
+        token = urlsplit((await self._discover()).token)
+        policy = (
+            f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data:; "
+            f"connect-src 'self' {token.scheme}://{token.netloc}; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        return {"Content-Security-Policy": policy, **_NO_CACHE}
+
+
+_MAX_TEXTS = 16
+_DISCOVERY_INTERVAL = 30.0  # seconds between attempts while the issuer can't be asked
+_NO_CACHE = {"Cache-Control": "no-cache"}
+
+
+def _as_yaml(contract: Contract) -> str:
+    text: str = yaml.safe_dump(contract, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+def _prefix(request: Request) -> str:
+    """The path that a proxy has put in front of the application's."""
+    return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+def _script_hashes() -> str:
+    """What allows the inline script of the bundle's own redirect page, and no other (CSP 3, section 8.3)."""
+    page = (swagger_ui_path / "oauth2-redirect.html").read_text()
+    scripts = re.findall(r"(?s)<script>(.*?)</script>", page)
+    return " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
