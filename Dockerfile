@@ -3,22 +3,16 @@ ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
 WORKDIR /app
-# requirements-extras.txt has what the optional settings need, too.
 ARG REQUIREMENTS=requirements.txt
-COPY $REQUIREMENTS ./
-RUN python -m venv --without-pip /opt/venv \
-    && python -m pip --python /opt/venv install --no-cache-dir --disable-pip-version-check --root-user-action ignore \
-        --no-deps --require-hashes --only-binary :all: --requirement $REQUIREMENTS
-COPY openapi.yaml ./
-COPY api api/
-COPY security security/
-# Nothing can be compiled later, on a file system that is read only; and a checkout may be its owner's only.
-RUN python -m compileall -q --invalidation-mode checked-hash api security && chmod -R u=rwX,go=rX .
+COPY . ./
+# The engine is the folder engine/, or the wheel in vendor/.
+RUN test -d engine || { python -m zipfile -e vendor/resource_server-*.whl wheel && ln -s wheel/resource_server/engine engine; }
+RUN sh engine/image.sh
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="auth0-openapi-flask" \
     org.opencontainers.image.description="An OpenAPI-first Flask API, protected by Auth0 access tokens" \
-    org.opencontainers.image.version="0.1.0" \
+    org.opencontainers.image.version="0.2.0" \
     org.opencontainers.image.licenses="MIT"
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -26,7 +20,9 @@ ENV PATH=/opt/venv/bin:$PATH \
     PORT=3010
 WORKDIR /app
 COPY --from=build /opt/venv /opt/venv
-COPY --from=build /app ./
+COPY --from=build /app/openapi.yaml ./
+COPY --from=build /app/api api/
+COPY --from=build /app/security security/
 # A number: Kubernetes can't tell of a name that it isn't root's.
 USER 65532:65532
 EXPOSE 3010

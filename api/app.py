@@ -3,20 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import connexion
-
 from resource_server import Settings
-from resource_server.serving import make_app
+from resource_server.serving import FlaskApp, make_app
 from security import make_validator
 
 
 @asynccontextmanager
-async def lifespan(app: connexion.FlaskApp) -> AsyncIterator[None]:
+async def lifespan(app: FlaskApp) -> AsyncIterator[None]:
     """What starts and stops with each worker, like a pool of connections or a thread: start it, `yield`, stop it."""
     yield
 
 
-def create_app(settings: Settings | None = None) -> connexion.FlaskApp:
+def create_app(settings: Settings | None = None) -> FlaskApp:
     """Make the application of a worker; `app.app` is Flask's, where extensions, blueprints and hooks go.
 
     Args:

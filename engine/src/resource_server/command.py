@@ -44,12 +44,13 @@ def run(factory: str, spec: Path | None) -> None:
 
     Without AUTH0_DOMAIN, a development issuer is started on the next port.
     """
+    from resource_server.contract.spec import ContractError
     from resource_server.developing.server import run
     from resource_server.serving.making import ApplicationError
 
     try:
         run(factory, _settings(development=True, spec=spec))
-    except (ApplicationError, SettingsError) as error:
+    except (ApplicationError, ContractError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
 
 

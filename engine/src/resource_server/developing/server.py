@@ -41,20 +41,22 @@ def run(factory: str, settings: Settings) -> None:
 
     Raises:
         ApplicationError: The application can't be made.
+        ContractError: The contract can't be read.
         click.ClickException: A port is taken.
     """
-    check(factory, settings)
     contract = read_contract(settings.specification)
     listener = listen(settings.host, settings.port)
     port = listener.getsockname()[1]
     url = development_issuer_url(settings.host, port).rstrip("/") + base_path(contract)
-    issuer = None
     if settings.development_issuer:
         issuer_listener = listen(settings.host, settings.port and settings.port + 1, what="the development issuer")
         issuer_url = development_issuer_url(settings.host, issuer_listener.getsockname()[1])
+        settings = dataclasses.replace(settings, issuers=(issuer_url,))
+    check(factory, settings)
+    issuer = None
+    if settings.development_issuer:
         issuer = DevelopmentIssuer(issuer_url, _Scopes(settings.specification), settings.development_claims)
         serve_in_background(issuer_listener, issuer)
-        settings = dataclasses.replace(settings, issuers=(issuer.url,))
     _announce(url, contract, settings, issuer)
     logging.getLogger("watchfiles").setLevel(logging.ERROR)  # of Ctrl-C there is nothing to say
     # The socket listens already: a request that comes while the API (re)starts waits for it.

@@ -80,7 +80,13 @@ def _piped() -> str:
 
 
 def doctor(
-    factory: str, token: str | None, *, url: str | None, spec: Path | None, environ: Mapping[str, str], json_wanted: bool
+    factory: str,
+    token: str | None,
+    *,
+    url: str | None,
+    spec: Path | None,
+    environ: Mapping[str, str],
+    json_wanted: bool,
 ) -> int:
     """Examine and report; returns the exit code: 0 if nothing has failed, otherwise 1.
 

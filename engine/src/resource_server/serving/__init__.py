@@ -1,10 +1,6 @@
 """The way of a request: routes, authorization, arguments, handler, answer, errors, pages, limits, log."""
 
-import warnings
+from resource_server.serving.app import Lifespan, make_app
+from resource_server.serving.flaskapp import FlaskApp
 
-# Connexion imports Starlette's test client, which tells its users to replace httpx. There is nothing that ours can do.
-warnings.filterwarnings("ignore", "Using `httpx` with `starlette.testclient`")
-
-from resource_server.serving.app import Lifespan, make_app  # noqa: E402  # after the filter
-
-__all__ = ["Lifespan", "make_app"]
+__all__ = ["FlaskApp", "Lifespan", "make_app"]

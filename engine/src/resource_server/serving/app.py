@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-import connexion
-
 from resource_server.contract.loading import load_contract
 from resource_server.contract.spec import ContractError
 from resource_server.serving.flaskapp import FlaskApp
@@ -30,9 +28,7 @@ async def _nothing(_: object) -> AsyncIterator[None]:
     yield
 
 
-def make_app(
-    settings: Settings, validator: Auth0JWTBearerTokenValidator, *, lifespan: Lifespan = _nothing
-) -> connexion.FlaskApp:
+def make_app(settings: Settings, validator: Auth0JWTBearerTokenValidator, *, lifespan: Lifespan = _nothing) -> FlaskApp:
     """Make the ASGI application that serves the contract which the settings name.
 
     Doesn't wait for the issuer: its keys are fetched in the background, from the start of the server on.
@@ -69,7 +65,7 @@ def make_app(
     return app
 
 
-def build(app: connexion.FlaskApp) -> connexion.FlaskApp:
+def build(app: FlaskApp) -> FlaskApp:
     """Have Connexion build now what it would build on the first request, so that what fails, fails at the start.
 
     Nothing can be added to the application afterwards.

@@ -10,10 +10,9 @@ import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import connexion
-
 from resource_server.contract.spec import ContractError
 from resource_server.serving.app import build
+from resource_server.serving.flaskapp import FlaskApp
 from resource_server.settings import Settings, SettingsError
 
 _ENGINE = Path(__file__).resolve().parent.parent
@@ -23,7 +22,7 @@ class ApplicationError(Exception):
     """The application can't be made. The message says why, and where in its code."""
 
 
-def make(factory: str, settings: Settings) -> connexion.FlaskApp:
+def make(factory: str, settings: Settings) -> FlaskApp:
     """Make an application, complete: nothing can be added to it afterwards.
 
     Args:

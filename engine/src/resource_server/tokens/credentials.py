@@ -20,8 +20,8 @@ class Credentials:
     """An access token as a request presents it; with `DPoP`, the proofs beside it and what they must be made for.
 
     `used` holds the proofs that this request has used: it may be verified against several requirements. In a thread
-    without an event loop, `before_waiting` is called where one is needed, and raises; `before_blocking` where the thread
-    itself waits until it is known that a proof hasn't been used.
+    without an event loop, `before_waiting` is called where one is needed, and raises; `before_blocking` where the
+    thread itself waits until it is known that a proof hasn't been used.
     """
 
     scheme: str

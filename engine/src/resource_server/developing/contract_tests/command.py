@@ -51,7 +51,7 @@ def test(
     junit: TextIO | None,
     json_file: TextIO | None,
 ) -> int:
-    """Test the API at a URL, or one served here; returns the exit code. But for the first two, the arguments are its options.
+    """Test the API at a URL, or one served here; returns the exit code. The arguments after these are the options.
 
     Raises:
         click.ClickException: It can't be tested; the message says what to do.

@@ -1,0 +1,1 @@
+"""Your application: its operations, and what it is made of."""

@@ -1,0 +1,1 @@
+"""Tests of an API that is served."""

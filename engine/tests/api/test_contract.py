@@ -1,0 +1,255 @@
+"""The contract: valid, honest about its operations, and refused with a useful sentence when it isn't."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from api import handlers
+from resource_server.contract.loading import load_contract
+from resource_server.contract.spec import ContractError, declared_scopes, operations, usage
+from resource_server.serving.app import build
+from resource_server.settings import Settings
+from tests.sample import SPECIFICATION, create_app
+
+CONTRACT: dict[str, Any] = load_contract(SPECIFICATION)
+SETTINGS = Settings(issuers=("https://tenant.example.com/",), audience="https://api.example.com")
+
+
+def test_contract_declares_three_operations_and_one_scope() -> None:
+    declared = {
+        f"{method} {path}": (operation["operationId"], security)
+        for method, path, operation, security in operations(CONTRACT)
+    }
+    assert declared == {
+        "GET /api/public": ("api.handlers.public", []),
+        "GET /api/private": ("api.handlers.private", [{"oauth2": []}]),
+        "GET /api/private-scoped": ("api.handlers.private_scoped", [{"oauth2": ["read:messages"]}]),
+    }
+    assert declared_scopes(CONTRACT) == ["read:messages"]
+    assert CONTRACT["security"] == [{"oauth2": []}]
+
+
+@pytest.mark.parametrize(
+    ("path", "handler"),
+    [
+        ("/api/public", handlers.public),
+        ("/api/private", handlers.private),
+        ("/api/private-scoped", handlers.private_scoped),
+    ],
+)
+def test_examples_are_what_the_handlers_answer(path: str, handler: Callable[[], object]) -> None:
+    media_type = CONTRACT["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+    assert media_type["example"] == handler()
+
+
+def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    contract = copy.deepcopy(CONTRACT)
+    change(contract)
+    return contract
+
+
+def private(contract: dict[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = contract["paths"]["/api/private"]["get"]
+    return operation
+
+
+def scheme(contract: dict[str, Any]) -> dict[str, Any]:
+    definition: dict[str, Any] = contract["components"]["securitySchemes"]["oauth2"]
+    return definition
+
+
+def add_basic(contract: dict[str, Any]) -> None:
+    contract["components"]["securitySchemes"]["token"] = {
+        "type": "http",
+        "scheme": "Bearer",
+        "x-bearerInfoFunc": "security.token_info",
+    }
+    private(contract)["security"] = [{"token": ["read:messages"]}]
+
+
+def add_second_oauth2(contract: dict[str, Any]) -> None:
+    contract["components"]["securitySchemes"]["other"] = copy.deepcopy(scheme(contract))
+    private(contract)["security"] = [{"oauth2": [], "other": []}]
+
+
+COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "another version": (
+        lambda c: c.update(openapi="3.1.0"),
+        "it must be an OpenAPI 3.0 document: write 'openapi: 3.0.3'",
+    ),
+    "invalid OpenAPI": (lambda c: c["info"].pop("title"), "it is not valid OpenAPI, at /info: "),
+    "no operationId": (
+        lambda c: private(c).pop("operationId"),
+        "GET /api/private: it has no operationId: name the function that handles it",
+    ),
+    "unknown function": (
+        lambda c: private(c).update(operationId="api.handlers.privat"),
+        "GET /api/private: operationId 'api.handlers.privat' can't be imported",
+    ),
+    "unknown module": (
+        lambda c: private(c).update(operationId="nowhere.private"),
+        "GET /api/private: operationId 'nowhere.private' can't be imported (ModuleNotFoundError: ",
+    ),
+    "not a function": (
+        lambda c: private(c).update(operationId="resource_server.settings.SLASH_WARNING"),
+        "GET /api/private: operationId 'resource_server.settings.SLASH_WARNING' can't be imported (it is not callable)",
+    ),
+    "an argument that the handler doesn't take": (
+        lambda c: c["paths"].update(
+            {
+                "/api/private/{message-id}": {
+                    "parameters": [
+                        {"name": "message-id", "in": "path", "required": True, "schema": {"type": "string"}}
+                    ],
+                    **c["paths"].pop("/api/private"),
+                }
+            }
+        ),
+        "GET /api/private/{message-id}: api.handlers.private takes no argument 'message_id', which the path has",
+    ),
+    "a scheme without validator": (
+        lambda c: scheme(c).pop("x-tokenInfoFunc"),
+        "security scheme 'oauth2' has no validator: add x-tokenInfoFunc with the function that validates, like sec",
+    ),
+    "a validator that doesn't exist": (
+        lambda c: scheme(c).update({"x-tokenInfoFunc": "security.tokeninfo"}),
+        "security scheme 'oauth2': x-tokenInfoFunc 'security.tokeninfo' can't be imported",
+    ),
+    "an undeclared scope": (
+        lambda c: private(c).update(security=[{"oauth2": ["write:messages"]}]),
+        "GET /api/private: scope 'write:messages' is not declared by the security scheme 'oauth2': add it to its flows",
+    ),
+    "an undeclared scheme": (
+        lambda c: private(c).update(security=[{"oauth3": []}]),
+        "GET /api/private: security scheme 'oauth3' is not declared in components/securitySchemes",
+    ),
+    "a scope that nothing enforces": (
+        add_basic,
+        "GET /api/private: scopes are enforced for oauth2 schemes only, and 'token' is none: remove 'read:messages'",
+    ),
+    "two OAuth2 schemes at once": (
+        add_second_oauth2,
+        "GET /api/private: two OAuth2 schemes can't both be required; a request has one access token",
+    ),
+    "a reference to nowhere": (
+        lambda c: private(c)["responses"].update({"401": {"$ref": "#/components/responses/Nowhere"}}),
+        "a $ref leads nowhere, or in a circle: ",
+    ),
+    "a reference to a file that isn't there": (
+        lambda c: private(c)["responses"].update({"401": {"$ref": "nowhere.yaml#/x"}}),
+        "a $ref leads nowhere, or in a circle: ",
+    ),
+    "a scope check of its own": (
+        lambda c: scheme(c).update({"x-scopeValidateFunc": "api.handlers.private"}),
+        "security scheme 'oauth2': x-scopeValidateFunc is not supported: check it in the function of x-tokenInfoFunc",
+    ),
+    "a scope that can't be one": (
+        lambda c: scheme(c)["flows"]["clientCredentials"].update(scopes={'a"b': ""}),
+        "security scheme 'oauth2': 'a\"b' can't be a scope (RFC 6749, section 3.3)",
+    ),
+    "an operation for HEAD": (
+        lambda c: c["paths"]["/api/private"].update(head=private(c)),
+        "it is not valid OpenAPI, at /",
+    ),
+    "an operation for OPTIONS": (
+        lambda c: c["paths"]["/api/private"].update(options={**private(c), "operationId": "api.handlers.options"}),
+        "OPTIONS /api/private: operations of this method can't be declared: OPTIONS is for CORS",
+    ),
+    "a server without a slash": (
+        lambda c: c.update(servers=[{"url": "v1"}]),
+        "the path of the first server must start with a slash",
+    ),
+    "a server variable without a default": (
+        lambda c: c.update(servers=[{"url": "https://api.example.com/{version}"}]),
+        "the path of the first server must start with a slash, and each variable in it have a default",
+    ),
+    "a path of Swagger UI's": (
+        lambda c: c["paths"].update({"/ui/x": c["paths"].pop("/api/public")}),
+        "/ui/x: this path is taken, by Swagger UI or the contract itself",
+    ),
+    "an unsupported scheme": (
+        lambda c: c["components"]["securitySchemes"].update(
+            oauth2={"type": "openIdConnect", "openIdConnectUrl": "https://tenant.example.com/"}
+        ),
+        "GET /api/private: security schemes of type 'openIdConnect', like 'oauth2', are not supported",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "complaint"), COMPLAINTS.values(), ids=COMPLAINTS.keys())
+def test_contract_that_cannot_be_enforced_does_not_start(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], complaint: str
+) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(yaml.safe_dump(changed(change)))
+    with pytest.raises(ContractError) as error:
+        create_app(SETTINGS, specification=path)
+    assert str(error.value).startswith(f"{path}: {complaint}")
+
+
+def test_references_to_other_files_and_numbers_as_names_are_served(tmp_path: Path) -> None:
+    contract = copy.deepcopy(CONTRACT)
+    responses = contract["components"].pop("responses")
+    (tmp_path / "responses.yaml").write_text(yaml.safe_dump(responses))
+    for item in contract["paths"].values():
+        for status, response in item["get"]["responses"].items():
+            if "$ref" in response:
+                item["get"]["responses"][status] = {
+                    "$ref": response["$ref"].replace("#/components/responses/", "responses.yaml#/")
+                }
+    for response in responses.values():
+        response.pop("headers")
+        for media_type in response["content"].values():
+            media_type["schema"] = {"type": "object"}
+    (tmp_path / "responses.yaml").write_text(yaml.safe_dump(responses))
+    private(contract)["responses"] = {
+        int(status): response for status, response in private(contract)["responses"].items()
+    }
+    path = tmp_path / "openapi.yaml"
+    path.write_text(yaml.safe_dump(contract))
+    app = build(create_app(SETTINGS, specification=path))
+    assert [app.test_client().get(f"/api/{name}").status_code for name in ("public", "private")] == [200, 401]
+
+
+def test_what_looks_like_a_date_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(SPECIFICATION.read_text().replace("version: 1.0.0", "version: 2026-11-23"))
+    assert load_contract(path)["info"]["version"] == "2026-11-23"
+    assert create_app(SETTINGS, specification=path).test_client().get("/openapi.json").status_code == 200
+
+
+def test_usage_names_methods_and_header_fields_behind_references_too() -> None:
+    def declare(contract: dict[str, Any]) -> None:
+        contract["components"]["parameters"] = {"Id": {"name": "X-Id", "in": "header", "schema": {"type": "string"}}}
+        private(contract)["parameters"] = [{"$ref": "#/components/parameters/Id"}]
+        contract["paths"]["/api/private"]["delete"] = private(contract)
+
+    used = usage(changed(declare))
+    assert (used.methods, used.request_headers) == ({"GET", "DELETE"}, {"X-Id"})
+    assert used.response_headers == {"WWW-Authenticate", "Retry-After"}
+
+
+def test_contract_that_connexion_cannot_serve_does_not_start(tmp_path: Path) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(
+        yaml.safe_dump(changed(lambda c: c["paths"].update({"/api/pri{vate": c["paths"].pop("/api/public")})))
+    )
+    with pytest.raises(ContractError):
+        build(create_app(SETTINGS, specification=path))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "a: [", "openapi: 3.0.3", "\x00", "&a [*a]", "openapi: 3.0.3\nx: .nan"])
+def test_contract_that_is_none_does_not_start(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(text)
+    with pytest.raises(ContractError):
+        load_contract(path)
+
+
+def test_missing_contract_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"nowhere\.yaml: it can't be read"):
+        load_contract(tmp_path / "nowhere.yaml")

@@ -1,0 +1,64 @@
+"""One issuer and one served API for all tests that don't need their own."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
+
+from resource_server.serving.background import in_background
+from resource_server.settings import Settings
+from tests.processes import ENGINE, SAMPLE
+from tests.redis_server import RedisServer, redis_server
+from tests.sample import create_app
+from tests.tenant import AUDIENCE, Tenant
+
+os.chdir(SAMPLE)  # where the sample's command line is started, and its contract found
+set_hypothesis_home_dir(ENGINE / ".hypothesis")
+
+
+@pytest.fixture(scope="session")
+def tenant() -> Iterator[Tenant]:
+    """The issuer that `api` trusts. It stays as it is: tests that rotate or fail take their own."""
+    with Tenant().running() as tenant:
+        yield tenant
+
+
+@pytest.fixture(scope="session")
+def settings(tenant: Tenant) -> Settings:
+    return Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True, port=0)  # which says not where
+
+
+@pytest.fixture(scope="session")
+def url(settings: Settings) -> Iterator[str]:
+    """Where the API is served, over a real socket."""
+    with in_background(create_app(settings)) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def api(url: str) -> Iterator[httpx.Client]:
+    """A client of the served API."""
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def stopped_redis(tmp_path: Path) -> RedisServer:
+    return redis_server(tmp_path)
+
+
+@pytest.fixture
+def redis(stopped_redis: RedisServer) -> Iterator[RedisServer]:
+    with stopped_redis.running():
+        yield stopped_redis
+
+
+@pytest.fixture
+def wrk() -> None:
+    """Without wrk the test is skipped; in CI it fails."""
+    if not shutil.which("wrk"):
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("this needs the Debian package wrk")

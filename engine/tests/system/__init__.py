@@ -1,0 +1,1 @@
+"""Tests with browsers, compilers, Node and other servers."""

@@ -1,0 +1,228 @@
+"""The image and the wheel: what each has in it is all that the API needs, and serves as the checkout does."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.image import Image, build, context_files, instructions, missing
+from tests.processes import ROOT, Running, clean_environ, running
+from tests.serving import RawResponse, comparable, free_port, production, raw_request, wait_until
+from tests.system.test_commands import get
+from tests.system.test_manifests import SETTINGS
+from tests.tenant import AUDIENCE, Tenant
+
+pytestmark = pytest.mark.timeout(600)  # the first test installs all that the API needs
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+STEPS = instructions((ROOT / "Dockerfile").read_text())
+
+
+def pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
+    made = subprocess.run(command, env=clean_environ(), capture_output=True, text=True, check=False)  # noqa: S603
+    assert made.returncode == 0, made.stdout + made.stderr
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the packages that are pinned."""
+    folder = tmp_path_factory.mktemp("packages")
+    pip("download", "--no-deps", "--require-hashes", "-r", str(ROOT / "requirements-extras.txt"), "-d", str(folder))
+    return folder
+
+
+def test_base_is_pinned_and_the_command_needs_no_shell_and_no_root() -> None:
+    steps = dict(STEPS)  # the last of each
+    assert re.fullmatch(r"arg BASE=python:3\.\d+-slim-\w+", " ".join(STEPS[0]))
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", steps["user"])
+    assert steps["cmd"] == '["python", "-m", "api", "serve", "--host", "0.0.0.0"]'
+    assert all("--require-hashes" in rest for name, rest in STEPS if " install " in rest)
+
+
+def test_image_is_made_of_what_production_needs() -> None:
+    files = set(map(str, context_files(ROOT)))
+    assert {
+        "openapi.yaml",
+        "requirements.txt",
+        "requirements-extras.txt",
+        "api/__main__.py",
+        "security/__init__.py",
+    } <= files
+    assert {file.partition("/")[0] for file in files} - {"requirements-extras.txt"} == {
+        "openapi.yaml",
+        "requirements.txt",
+        "api",
+        "security",
+    }
+    assert not [
+        file for file in files if re.search(r"(^|/)(\..*|__pycache__|development|contract_tests|sdk)(/|$)", file)
+    ]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Image:
+    if why := missing():
+        pytest.skip(why)
+    return build(ROOT, tmp_path_factory.mktemp("image"), packages)
+
+
+@contextmanager
+def container(
+    image: Image, tenant: Tenant, *arguments: str, tmp: bool = False, **settings: str
+) -> Iterator[tuple[Running, str]]:
+    """A container of the image; yields it, and where it is reached."""
+    port = str(free_port())
+    environ = {**settings, "PORT": port, "AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE}
+    with running(image.entering([*image.command, *arguments], environ, tmp=tmp)) as process:
+        process.wait_for("Started worker-1", seconds=60)
+        yield process, f"http://127.0.0.1:{port}"
+
+
+def first_process(engine: Running) -> int:
+    """The process that is number 1 in a container."""
+    pid = engine.process.pid
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
+
+
+def test_image_says_what_it_is(image: Image) -> None:
+    kept = {name.rpartition(".")[2]: value for name, value in image.labels.items()}
+    assert kept == {
+        "title": PROJECT["name"],
+        "description": PROJECT["description"],
+        "version": PROJECT["version"],
+        "licenses": PROJECT["license"],
+    }
+    assert image.ports == [int(image.environ["PORT"])]
+
+
+def test_container_serves_the_contract_without_a_file_that_it_could_write(image: Image, tenant: Tenant) -> None:
+    assert (image.root / "app" / "openapi.yaml").read_bytes() == (ROOT / "openapi.yaml").read_bytes()
+    with container(image, tenant) as (process, url):
+        assert get(f"{url}/api/public").status_code == 200
+        assert get(f"{url}/api/private").status_code == 401
+        assert get(f"{url}/api/private-scoped", tenant.token()).status_code == 200
+        status = Path(f"/proc/{first_process(process)}/status").read_text()
+    assert re.findall(r"(?m)^(?:Uid|Gid|CapEff):\s+(\w+)", status) == [*image.user.split(":"), "0" * 16]
+    writing = (
+        "for place in / /app /app/api /opt/venv /tmp; do touch $place/file 2>/dev/null && echo $place; done; id -u"
+    )
+    tried = subprocess.run(image.entering(["sh", "-c", writing]), capture_output=True, text=True, check=True)  # noqa: S603
+    assert tried.stdout == image.user.partition(":")[0] + "\n"
+
+
+def test_nothing_in_the_image_is_its_users(image: Image) -> None:
+    theirs = [
+        path
+        for folder in ("app", "opt")
+        for path in (image.root / folder).rglob("*")
+        if not path.is_symlink() and (path.stat().st_uid != 0 or path.stat().st_mode & 0o022)
+    ]
+    assert theirs == []
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_container_ends_with_sigterm_to_its_first_process(image: Image, tenant: Tenant, workers: str) -> None:
+    with container(image, tenant, "--workers", workers) as (process, url):
+        assert get(f"{url}/api/public").status_code == 200
+        os.kill(first_process(process), signal.SIGTERM)
+        assert process.process.wait(15) == 0
+        wait_until(lambda: not process.left_behind())
+        assert "Traceback" not in process.output
+
+
+def test_health_check_finds_a_container_that_lives_and_one_that_does_not(image: Image, tenant: Tenant) -> None:
+    def health(url: str) -> int:
+        # The proxy answers nobody; the check must not ask it.
+        environ = {
+            "PORT": url.rpartition(":")[2],
+            "HTTP_PROXY": "http://127.0.0.1:9",
+            "http_proxy": "http://127.0.0.1:9",
+        }
+        return subprocess.run(image.entering(image.health, environ), capture_output=True, check=False).returncode  # noqa: S603
+
+    with container(image, tenant) as (_, url):
+        assert health(url) == 0
+    assert health(url) == 1
+
+
+def test_container_runs_with_the_settings_of_the_cluster(image: Image, tenant: Tenant) -> None:
+    metrics = free_port()
+    settings = {**SETTINGS, "METRICS_PORT": str(metrics)}
+    with container(image, tenant, tmp=True, **settings) as (process, url):
+        wait_until(lambda: get(f"{url}/readyz").status_code == 200)
+        assert get(f"{url}/api/private-scoped", tenant.token()).status_code == 200
+        assert get(f"{url}/ui/").status_code == 404
+        assert "private_scoped" in get(f"http://127.0.0.1:{metrics}/metrics").text
+        line = process.wait_for(r'(?m)^\{.*"/api/private-scoped".*$')[0]
+        assert json.loads(line)["status"] == 200
+
+
+def test_doctor_works_in_a_container(image: Image, tenant: Tenant) -> None:
+    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE}
+    for token, status in ((tenant.token(), 0), (tenant.token(aud="another"), 1)):
+        asked = image.entering(["python", "-m", "api", "doctor", token], environ)
+        ended = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603
+        assert (ended.returncode, ended.stderr) == (status, "")
+        assert "GET /api/private-scoped" in ended.stdout
+
+
+def test_image_with_the_extras_has_what_the_optional_settings_need(
+    tmp_path: Path, packages: Path, tenant: Tenant
+) -> None:
+    if why := missing():
+        pytest.skip(why)
+    image = build(ROOT, tmp_path, packages, REQUIREMENTS="requirements-extras.txt")
+    with container(image, tenant, TRACING="true", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") as (process, url):
+        assert get(f"{url}/api/private-scoped", tenant.token()).status_code == 200
+        process.wait_for('"trace_id": "[0-9a-f]{32}"')
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--no-deps", "-w", str(folder), str(ROOT))
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_wheel_has_the_packages_and_the_contract(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        assert archive.read("api/openapi.yaml") == (ROOT / "openapi.yaml").read_bytes()
+    tops = {name.partition("/")[0] for name in names}
+    assert tops == {"api", "security", f"{PROJECT['name'].replace('-', '_')}-{PROJECT['version']}.dist-info"}
+
+
+def test_wheel_serves_as_the_checkout_does(wheel: Path, packages: Path, tenant: Tenant, tmp_path: Path) -> None:
+    """In an environment with nothing but what the wheel asks for, from a folder with nothing in it."""
+    environment, empty = tmp_path / "environment", tmp_path / "empty"
+    empty.mkdir()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)  # noqa: S603
+    offline = ("--isolated", "--python", str(environment), "install", "--quiet", "--no-index")
+    pip(*offline, "--find-links", str(packages), str(wheel))
+    command = [str(environment / "bin" / "python"), "-m", "api", "serve", "--port", "0"]
+    settings = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, "PYTHONPATH": ""}
+
+    def answers(url: str) -> list[RawResponse]:
+        open_to_all = (b"/api/public", b"/api/private", b"/openapi.json", b"/ui/")
+        good = [(b"Authorization", b"Bearer " + token.encode())]
+        return [*(raw_request(url, path) for path in open_to_all), raw_request(url, b"/api/private-scoped", good)]
+
+    token = tenant.token()
+    with running(command, settings, cwd=empty) as process, production(tenant) as checkout:
+        port = process.wait_for(r"Serving on 127.0.0.1 port (\d+)", seconds=60)[1]
+        process.wait_for("Started worker-1")
+        expected = answers(checkout)
+        assert [response.status for response in expected] == [200, 401, 200, 200, 200]
+        served = answers(f"http://127.0.0.1:{port}")
+        assert list(map(comparable, served)) == list(map(comparable, expected))
