@@ -99,6 +99,12 @@ def api(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "api", *arguments]
 
 
+def api_after(statement: str, *arguments: str) -> list[str]:
+    """The command, in a process that has been told something first."""
+    program = f"import sys; {statement}; from resource_server.command import main; main('api.app:create_app')"
+    return [sys.executable, "-c", program, *arguments]
+
+
 def run(
     arguments: Sequence[str], environ: Mapping[str, str] | None = None, cwd: Path = SAMPLE
 ) -> "subprocess.CompletedProcess[str]":

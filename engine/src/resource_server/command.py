@@ -176,5 +176,4 @@ def main(factory: str) -> None:
         factory: The function that makes the application of settings, like `api.app:create_app`; imported by the
             processes that serve.
     """
-    package = sys.modules["__main__"].__package__
-    cli(prog_name=f"python -m {package}", obj=factory)
+    cli(prog_name=f"python -m {factory.partition('.')[0]}", obj=factory)

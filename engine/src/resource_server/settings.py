@@ -363,6 +363,11 @@ def bypass_proxies(host: str) -> None:
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), host)))
 
 
+def count_in(folder: str) -> None:
+    """Have this process and its children count for Prometheus in a folder; its client asks for that on its import."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+
+
 def development_issuer_url(host: str, port: int) -> str:
     """The development issuer's URL, with the final slash that Auth0's have."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from resource_server.settings import Settings
-from tests.processes import api, run
+from tests.processes import api, api_after, run
 from tests.proofs import Prover
 from tests.redis_server import RedisServer
 from tests.replaying import PATH, PUBLIC_URL, replay, requests, served
@@ -109,10 +109,8 @@ def test_file_that_is_no_good_is_named_at_the_start(tmp_path: Path) -> None:
 
 
 def test_without_a_folder_for_temporary_files_it_says_so() -> None:
-    none = (
-        "import tempfile; tempfile._candidate_tempdir_list = lambda: []; from resource_server.command import cli; cli()"
-    )
-    ended = run([sys.executable, "-c", none, "serve", "--port", "0"], SETTINGS)
+    none = api_after("import tempfile; tempfile._candidate_tempdir_list = lambda: []", "serve", "--port", "0")
+    ended = run(none, SETTINGS)
     assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
     assert "Mount a writable /tmp" in ended.stderr
 
@@ -126,8 +124,8 @@ def test_unusable_redis_url_is_refused_at_the_start_and_not_repeated(url: str) -
 
 
 def test_without_the_redis_package_it_says_what_to_install() -> None:
-    blocked = "import sys; sys.modules['redis'] = None; from resource_server.command import cli; cli()"
-    ended = run([sys.executable, "-c", blocked, "serve", "--port", "0"], SETTINGS | {"REDIS_URL": "redis://x"})
+    blocked = api_after("sys.modules['redis'] = None", "serve", "--port", "0")
+    ended = run(blocked, SETTINGS | {"REDIS_URL": "redis://x"})
     assert ended.returncode == 1
     assert "Install the extra 'redis'" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -25,7 +25,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from resource_server.serving.background import in_background
 from resource_server.settings import Settings
-from tests.processes import Running, run, running
+from tests.processes import Running, api_after, run, running
 from tests.processes import api as command
 from tests.sample import create_app
 from tests.serving import wait_until

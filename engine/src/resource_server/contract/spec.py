@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from connexion.json_schema import resolve_refs
-
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 Contract = dict[str, Any]
@@ -53,6 +51,8 @@ class Usage:
 
 def usage(contract: Contract) -> Usage:
     """The methods and header fields that a contract declares."""
+    from connexion.json_schema import resolve_refs
+
     resolved, used = resolve_refs(contract), Usage()
     schemes = resolved.get("components", {}).get("securitySchemes", {}).values()
     used.request_headers.update(scheme["name"] for scheme in schemes if scheme.get("in") == "header")

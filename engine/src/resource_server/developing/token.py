@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 import click
 import httpx
 
-from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import ContractError, base_path, operation_to_try
 from resource_server.developing.clients import MACHINE, OIDC_SCOPES
 from resource_server.developing.proving import Prover
@@ -78,6 +77,8 @@ def bound_call(settings: Settings, scope: str | None, url: str | None, method: s
 
 
 def _path_to_try(settings: Settings) -> str:
+    from resource_server.contract.loading import read_contract
+
     try:
         contract = read_contract(settings.specification)
     except ContractError as error:

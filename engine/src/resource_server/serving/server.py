@@ -21,7 +21,7 @@ from resource_server.serving.logs import logging_config
 from resource_server.serving.making import ApplicationError, check, make
 from resource_server.serving.stack import never_waits
 from resource_server.serving.threads import InThreads, ThreadedLoop
-from resource_server.settings import SLASH_WARNING, Settings, lacks_final_slash
+from resource_server.settings import SLASH_WARNING, Settings, count_in, lacks_final_slash
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +41,7 @@ def serve(factory: str, settings: Settings, workers: int) -> None:
     """
     with ExitStack() as stack:
         if settings.metrics_port:
-            # prometheus-client asks for this on its import.
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(TemporaryDirectory(prefix="metrics-"))
+            count_in(stack.enter_context(TemporaryDirectory(prefix="metrics-")))
             from resource_server.serving.metrics import serve_metrics
 
             serve_metrics(listen(settings.host, settings.metrics_port, "the metrics"))

@@ -1,0 +1,126 @@
+"""The engine's rooms: which may import which, and what the engine offers to a house."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import resource_server
+import resource_server.serving
+import resource_server.testing
+from resource_server.settings import table
+from tests.processes import DOCS, ENGINE, SAMPLE
+
+SOURCES = ENGINE / "src" / "resource_server"
+ROOMS = {
+    "tokens": set[str](),
+    "networks": {"tokens"},
+    "settings": {"networks", "tokens", "dpop"},
+    "dpop": {"settings", "tokens"},
+    "contract": {"tokens"},
+    "serving": {"contract", "networks", "settings", "tokens"},
+    "developing": {"contract", "networks", "serving", "settings", "tokens"},
+    "doctor": {"contract", "dpop", "networks", "serving", "settings", "tokens"},
+    "testing": {"contract", "serving", "settings"},
+    "command": {"contract", "developing", "doctor", "serving", "settings"},
+    "": {"settings", "tokens"},
+}
+"""Each room of the engine, and those that it imports; the last is the package itself."""
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Each module, with its room."""
+    for path in SOURCES.rglob("*.py"):
+        room = path.relative_to(SOURCES).parts[0].removesuffix(".py").removeprefix("__init__")
+        if room != "template":
+            yield room, path
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_each_room_imports_those_below_it_only() -> None:
+    found: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for room, path in modules():
+        others = {name.split(".")[1] for name in imported(path) if name.startswith("resource_server.")}
+        found[room] |= others & ROOMS.keys() - {room}
+    assert found == ROOMS
+
+
+def test_engine_knows_nothing_of_a_house() -> None:
+    theirs = {"api", "security", "tests"}
+    assert [path for _, path in modules() if theirs & {name.partition(".")[0] for name in imported(path)}] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("resource_server", ("connexion", "flask", "uvicorn", "granian", "a2wsgi")),
+        ("resource_server.tokens", ("connexion", "flask", "uvicorn", "granian", "a2wsgi")),
+        ("resource_server.command", ("connexion", "flask", "uvicorn", "granian", "a2wsgi")),
+        ("api.__main__", ("connexion", "flask", "api.app", "security")),
+        ("resource_server.developing.token", ("connexion", "flask", "granian")),
+        ("resource_server.serving", ("granian", "schemathesis", "prometheus_client", "redis", "opentelemetry")),
+    ],
+)
+def test_import_brings_in_no_more_than_it_needs(module: str, without: tuple[str, ...]) -> None:
+    look = f"import sys, {module}; print(*sorted(name for name in {without!r} if name in sys.modules))"
+    found = subprocess.run([sys.executable, "-c", look], cwd=SAMPLE, capture_output=True, text=True, check=True)  # noqa: S603
+    assert found.stdout.split() == []
+
+
+def test_environment_is_read_by_the_settings_alone() -> None:
+    reading = {path.name for _, path in modules() if {"os.environ", "os.getenv"} & names_of(path)}
+    assert reading == {"settings.py"}
+
+
+def names_of(path: Path) -> set[str]:
+    """The attributes that are used in a module, like `os.environ`."""
+    nodes = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute))
+    return {f"{node.value.id}.{node.attr}" for node in nodes if isinstance(node.value, ast.Name)}
+
+
+def test_public_names_are_these() -> None:
+    assert set(resource_server.__all__) == {
+        "CREDENTIALS",
+        "VALIDATOR",
+        "AccessDenied",
+        "AccessToken",
+        "Auth0JWTBearerTokenValidator",
+        "Credentials",
+        "SecurityError",
+        "Settings",
+        "SettingsError",
+        "credentials_of",
+        "require_scopes",
+    }
+    assert set(resource_server.serving.__all__) == {"FlaskApp", "Lifespan", "make_app"}
+    assert set(resource_server.testing.__all__) == {
+        *("AccessTokens", "Client", "TestIssuer"),
+        *("access_token", "app", "client", "issuer", "settings"),
+    }
+
+
+def test_house_imports_the_public_names_only() -> None:
+    names = {f"resource_server.{name}" for name in resource_server.__all__}
+    names |= {f"resource_server.serving.{name}" for name in resource_server.serving.__all__}
+    names |= {f"resource_server.testing.{name}" for name in resource_server.testing.__all__}
+    names |= {"resource_server.command.main"}
+    names |= {f"resource_server.testing.contract.{name}" for name in CONTRACT_TESTS}
+    used = {name for path in SAMPLE.rglob("*.py") for name in imported(path) if name.startswith("resource_server")}
+    assert used - names == set()
+
+
+CONTRACT_TESTS = ("breaking_changes", "lint_complaints", "public_operations", "rule_complaints")
+
+
+def test_table_of_settings_is_the_documents() -> None:
+    assert table() in (DOCS / "settings.md").read_text()
