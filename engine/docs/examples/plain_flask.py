@@ -3,7 +3,7 @@
 Run it beside `make run`, and call it with a token from `make -s token`:
 
     AUTH0_DOMAIN=http://127.0.0.1:3011/ AUTH0_AUDIENCE=https://api.example.com \
-        python -m flask --app docs/examples/plain_flask run --port 3020
+        python -m flask --app engine/docs/examples/plain_flask run --port 3020
 """
 
 import os
@@ -11,7 +11,7 @@ import os
 from authlib.integrations.flask_oauth2 import ResourceProtector, current_token
 from flask import Flask
 
-from resource_server.tokens import Auth0JWTBearerTokenValidator
+from resource_server import Auth0JWTBearerTokenValidator
 
 require_auth = ResourceProtector()
 require_auth.register_token_validator(

@@ -62,7 +62,7 @@ def _file(path: Path) -> SQLiteReplays:
 
 def _own_folder() -> Path:
     """A folder for temporary files that nobody else can write to: the name is one that others could guess."""
-    name = f"auth0-openapi-flask-{os.getuid()}"
+    name = f"resource-server-{os.getuid()}"
     try:
         folder = Path(tempfile.gettempdir(), name)
     except FileNotFoundError as error:

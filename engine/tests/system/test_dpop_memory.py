@@ -27,7 +27,7 @@ def get(url: str, tenant: Tenant) -> httpx.Response:
 
 
 def database(folder: Path) -> Path:
-    return folder / f"auth0-openapi-flask-{os.getuid()}" / "used-proofs-0.sqlite3"
+    return folder / f"resource-server-{os.getuid()}" / "used-proofs-0.sqlite3"
 
 
 def test_of_four_workers_with_one_file_one_accepts_a_proof(tenant: Tenant, tmp_path: Path) -> None:

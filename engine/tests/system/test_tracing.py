@@ -339,9 +339,9 @@ def test_collector_that_hangs_costs_no_request_and_little_of_the_stop(
 
 
 def test_without_opentelemetry_it_says_what_to_install() -> None:
-    blocked = "import sys; sys.modules['opentelemetry'] = None; from resource_server.command import cli; cli()"
+    blocked = api_after("sys.modules['opentelemetry'] = None", "serve", "--port", "0")
     environ = {"AUTH0_DOMAIN": "tenant.example.com", "AUTH0_AUDIENCE": AUDIENCE}
-    ended = run([sys.executable, "-c", blocked, "serve", "--port", "0"], environ | {"TRACING": "true"})
+    ended = run(blocked, environ | {"TRACING": "true"})
     assert ended.returncode == 1
     assert "Install the extra 'tracing'" in ended.stderr
     assert "Traceback" not in ended.stderr
