@@ -20,32 +20,32 @@ from tests.tenant import AUDIENCE, Tenant
 
 _PRIVATE = next(load for load in LOADS if load.name == "distinct")
 _CONNECTIONS = 64
-_OUTAGE_SECONDS = 30
 
 
-def outage(tenant: Tenant, _: Served) -> None:
+def outage(tenant: Tenant, _: Served, tempo: int) -> None:
     """The issuer answers with errors."""
     tenant.misbehave = lambda _: (503, {}, b"")
-    time.sleep(_OUTAGE_SECONDS)
+    time.sleep(tempo / 2)
     tenant.misbehave = None
 
 
-def kill_worker(_: Tenant, served: Served) -> None:
+def kill_worker(_: Tenant, served: Served, __: int) -> None:
     """A worker is gone from one moment to the next."""
     os.kill(served.workers()[0], signal.SIGKILL)
 
 
-def rolling_restart(_: Tenant, served: Served) -> None:
+def rolling_restart(_: Tenant, served: Served, __: int) -> None:
     """Each worker is replaced by a new one."""
     os.kill(served.pid, signal.SIGHUP)
 
 
 @click.command()
 @click.option("--minutes", type=click.IntRange(5), default=10, show_default=True)
+@click.option("--tempo", type=click.IntRange(5), default=60, show_default=True, help="Seconds that a minute has.")
 @click.option("--share", type=click.FloatRange(0.01, 1), default=0.7, show_default=True, help="Of the capacity.")
-def main(minutes: int, share: float) -> None:
+def main(minutes: int, tempo: int, share: float) -> None:
     """Print what was served and lost in each minute."""
-    happens: Mapping[int, Callable[[Tenant, Served], None]]
+    happens: Mapping[int, Callable[[Tenant, Served, int], None]]
     happens = {2: outage, minutes // 2: kill_worker, minutes - 3: rolling_restart}
     server = SERVERS["ours"].with_arguments("--workers", "2")
     with Tenant().running() as tenant, serving(server, None, environ(tenant.url, AUDIENCE)) as (served, _):
@@ -56,16 +56,16 @@ def main(minutes: int, share: float) -> None:
             tenant.rotate(f"minute-{minute}")
             event = happens.get(minute)
             with ThreadPoolExecutor(1) as thread:
-                sending = thread.submit(send, tenant, served, share * most)
+                sending = thread.submit(send, tenant, served, share * most, tempo)
                 if event:
-                    time.sleep(10)
-                    event(tenant, served)
+                    time.sleep(tempo / 6)
+                    event(tenant, served, tempo)
                 outcome = sending.result()
             good, all_answers = outcome.statuses[200], outcome.statuses.total()
             answered, lost = answered + good, lost + outcome.lost + all_answers - good
             repeated += outcome.repeated
             click.echo(
-                f"minute {minute + 1}: {good} requests, {good / 60:.0f}/s, {all_answers - good} other answers, "
+                f"minute {minute + 1}: {good} requests, {good / tempo:.0f}/s, {all_answers - good} other answers, "
                 f"{outcome.lost} lost, {outcome.repeated} sent again, p99 {outcome.percentile_ms(200, 99):.1f} ms, "
                 f"{served.memory():.0f} MiB  {event.__name__.replace('_', ' ') if event else ''}"
             )
@@ -85,11 +85,11 @@ def capacity(tenant: Tenant, served: Served) -> float:
     return timed.requests / timed.seconds
 
 
-def send(tenant: Tenant, served: Served, rate: float) -> Outcome:
+def send(tenant: Tenant, served: Served, rate: float, seconds: int) -> Outcome:
     """Send a minute's requests, with tokens that are new."""
     with tokens(tenant, tenant.url, 2_000) as known, pinned(max(os.sched_getaffinity(0))):
         each = (known.folder / "distinct").read_text().split()
-        return send_paced(served.url, _PRIVATE.path, each, seconds=60, connections=_CONNECTIONS, rate=rate)
+        return send_paced(served.url, _PRIVATE.path, each, seconds=seconds, connections=_CONNECTIONS, rate=rate)
 
 
 if __name__ == "__main__":

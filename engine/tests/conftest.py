@@ -16,8 +16,17 @@ from tests.redis_server import RedisServer, redis_server
 from tests.sample import create_app
 from tests.tenant import AUDIENCE, Tenant
 
-os.chdir(SAMPLE)  # where the sample's command line is started, and its contract found
-set_hypothesis_home_dir(ENGINE / ".hypothesis")
+_STARTED_IN = Path.cwd()
+
+
+def pytest_configure() -> None:
+    """Be where the sample's command line is started, and its contract found."""
+    os.chdir(SAMPLE)
+    set_hypothesis_home_dir(ENGINE / ".hypothesis")
+
+
+def pytest_unconfigure() -> None:
+    os.chdir(_STARTED_IN)
 
 
 @pytest.fixture(scope="session")

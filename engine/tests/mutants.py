@@ -1,44 +1,62 @@
-"""Mutation testing of `security/`: `make mutants`.
+"""Mutation testing of `resource_server.tokens`, a part of `make proof`.
 
 Every mutant is killed by a test or stands in `mutants.yaml` with the reason why it may live. Prints those that do
-neither, and reasons that no mutant needs any more; exits with 1 if there are any.
+neither, and reasons that no mutant needs any more; exits with 1 if there are any. With names of modules, like
+`headers`, only those are changed.
 """
 
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
+
+from tests.processes import ENGINE
 
 REASONS = Path(__file__).with_suffix(".yaml")
 MUTMUT = [sys.executable, "-m", "mutmut"]
 
 
-def output(*arguments: str) -> str:
-    return subprocess.run([*MUTMUT, *arguments], capture_output=True, text=True, check=True).stdout  # noqa: S603
+def output(folder: Path, *arguments: str) -> str:
+    return subprocess.run([*MUTMUT, *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout  # noqa: S603
 
 
-def survivors() -> Iterator[tuple[str, str]]:
+def survivors(folder: Path) -> Iterator[tuple[str, str]]:
     """Each surviving mutant's name, and the lines that it changes."""
-    for name in re.findall(r"(?m)^\s*(\S+): survived$", output("results")):
-        changed = re.findall(r"(?m)^[-+](?!--|\+\+).*", output("show", name))
+    for name in re.findall(r"(?m)^\s*(\S+): survived$", output(folder, "results")):
+        changed = re.findall(r"(?m)^[-+](?!--|\+\+).*", output(folder, "show", name))
         yield name, "\n".join(line[0] + " " + line[1:].strip() for line in changed)
 
 
-def main() -> int:
-    subprocess.run([*MUTMUT, "run"], check=True)  # noqa: S603
+def prepare(folder: Path, modules: Sequence[str]) -> None:
+    """A copy of the engine in which the modules are to be changed; without any, all of them."""
+    for name in ("docs", "src", "tests"):
+        shutil.copytree(ENGINE / name, folder / name, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    only = [f"src/resource_server/tokens/{module}.py" for module in modules]
+    settings = (ENGINE / "pyproject.toml").read_text().replace("[tool.mutmut]", f"[tool.mutmut]\nonly_mutate = {only}")
+    (folder / "pyproject.toml").write_text(settings)
+
+
+def main(modules: Sequence[str]) -> int:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder, modules)
+        subprocess.run([*MUTMUT, "run"], cwd=folder, check=True)  # noqa: S603
+        found = dict(survivors(folder))
     reasons = {mutant for group in yaml.safe_load(REASONS.read_text()) for mutant in group["mutants"]}
-    found = dict(survivors())
     unexplained = {name: change for name, change in found.items() if change not in reasons}
     for name, change in unexplained.items():
         sys.stdout.write(f"{name} survived without a reason:\n{change}\n\n")
-    for change in reasons - set(found.values()):
+    idle = set() if modules else reasons - set(found.values())
+    for change in idle:
         sys.stdout.write(f"No mutant survived that would need this reason any more:\n{change}\n\n")
     sys.stdout.write(f"{len(found)} mutants survived, {len(unexplained)} of them without a reason\n")
-    return bool(unexplained or reasons - set(found.values()))
+    return bool(unexplained or idle)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -5,6 +5,8 @@ These are the engine's public names, with `main` of `resource_server.command`, `
 Flask.
 """
 
+import warnings
+
 from resource_server.settings import Settings, SettingsError
 from resource_server.tokens import (
     CREDENTIALS,
@@ -17,6 +19,9 @@ from resource_server.tokens import (
     credentials_of,
     require_scopes,
 )
+
+# Connexion imports Starlette's test client, which tells its users to replace httpx. There is nothing that ours can do.
+warnings.filterwarnings("ignore", "Using `httpx` with `starlette.testclient`")
 
 __all__ = [
     "CREDENTIALS",

@@ -3,10 +3,11 @@
 import base64
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from resource_server.developing.contract_tests.forging import b64, sign
+from tests.cases import THOROUGH
 from tests.serving import raw_request
 from tests.tenant import Tenant
 
@@ -38,8 +39,6 @@ CLAIM_NAMES = st.sampled_from(
         "x",
     ]
 )
-
-THOROUGH = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def status(url: str, *values: bytes) -> int:

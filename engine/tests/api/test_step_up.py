@@ -175,7 +175,9 @@ LOGINS: list[tuple[Any, Any, list[int]]] = [
 ]
 
 
-@pytest.mark.parametrize(("acr", "age", "statuses"), LOGINS, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("acr", "age", "statuses"), LOGINS, ids=lambda value: "absent" if value is ABSENT else str(value)[:30]
+)
 def test_login_is_strong_and_recent_enough_or_not(
     issuer: httpx.Client, api: httpx.Client, acr: Any, age: Any, statuses: list[int]
 ) -> None:

@@ -70,7 +70,7 @@ def contract() -> dict[str, Any]:
         return {"type": "oauth2", "x-tokenInfoFunc": f"functions.{function}", "flows": {"clientCredentials": flow}}
 
     answers = {"200": {"description": "Fine.", "content": {"application/json": {"schema": {"type": "object"}}}}}
-    operations = {f"/{function}": [{function: []}] for function in FUNCTIONS}
+    operations: dict[str, list[dict[str, list[str]]]] = {f"/{function}": [{function: []}] for function in FUNCTIONS}
     operations |= {f"/{function}/scoped": [{function: ["read:messages"]}] for function in FUNCTIONS}
     return {
         "openapi": "3.0.3",

@@ -3,16 +3,15 @@
 import string
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from resource_server.tokens.uris import names, normalized
+from tests.cases import THOROUGH
 
 UNRESERVED = string.ascii_letters + string.digits + "-._~"
 SUB_DELIMS = "!$&'()*+,;="
 PORTS = {"http": 80, "https": 443}
-
-THOROUGH = settings(max_examples=300, deadline=None)
 
 NAMES = st.text(string.ascii_lowercase + string.digits + "-.", min_size=1, max_size=12)
 ADDRESSES = st.ip_addresses(v=6).map(lambda address: f"[{address}]")
