@@ -17,7 +17,8 @@ from resource_server.tokens.credentials import Credentials
 from resource_server.tokens.dpop import DPoP
 from resource_server.tokens.errors import Flaw, InvalidProof, Refusal
 from resource_server.tokens.replays import SQLiteReplays
-from tests.api.test_any_bytes import JSON, THOROUGH
+from tests.api.test_any_bytes import JSON
+from tests.cases import THOROUGH
 from tests.proof_attacks import CASES, Case, Client
 from tests.proofs import Prover, without_metadata
 from tests.sample import create_app

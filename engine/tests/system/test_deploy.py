@@ -11,20 +11,22 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
+from tests.houses import build_wheel, house
 from tests.image import Image, build, context_files, instructions, missing
-from tests.processes import ROOT, Running, clean_environ, running
-from tests.serving import RawResponse, comparable, free_port, production, raw_request, wait_until
+from tests.processes import ENGINE, SAMPLE, Running, clean_environ, run, running
+from tests.serving import RawResponse, comparable, free_port, listens, production, raw_request, wait_until
 from tests.system.test_commands import get
 from tests.system.test_manifests import SETTINGS
 from tests.tenant import AUDIENCE, Tenant
 
 pytestmark = pytest.mark.timeout(600)  # the first test installs all that the API needs
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-STEPS = instructions((ROOT / "Dockerfile").read_text())
+PROJECT = tomllib.loads((SAMPLE / "pyproject.toml").read_text())["project"]
+STEPS = instructions((SAMPLE / "Dockerfile").read_text())
 
 
 def pip(*arguments: str) -> None:
@@ -37,7 +39,7 @@ def pip(*arguments: str) -> None:
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the packages that are pinned."""
     folder = tmp_path_factory.mktemp("packages")
-    pip("download", "--no-deps", "--require-hashes", "-r", str(ROOT / "requirements-extras.txt"), "-d", str(folder))
+    pip("download", "--no-deps", "--require-hashes", "-r", str(ENGINE / "requirements-extras.txt"), "-d", str(folder))
     return folder
 
 
@@ -46,34 +48,41 @@ def test_base_is_pinned_and_the_command_needs_no_shell_and_no_root() -> None:
     assert re.fullmatch(r"arg BASE=python:3\.\d+-slim-\w+", " ".join(STEPS[0]))
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", steps["user"])
     assert steps["cmd"] == '["python", "-m", "api", "serve", "--host", "0.0.0.0"]'
-    assert all("--require-hashes" in rest for name, rest in STEPS if " install " in rest)
+    assert "--no-deps --require-hashes --only-binary :all:" in (ENGINE / "image.sh").read_text()
 
 
-def test_image_is_made_of_what_production_needs() -> None:
-    files = set(map(str, context_files(ROOT)))
-    assert {
-        "openapi.yaml",
-        "requirements.txt",
-        "requirements-extras.txt",
-        "api/__main__.py",
-        "security/__init__.py",
-    } <= files
-    assert {file.partition("/")[0] for file in files} - {"requirements-extras.txt"} == {
-        "openapi.yaml",
-        "requirements.txt",
-        "api",
-        "security",
-    }
-    assert not [
-        file for file in files if re.search(r"(^|/)(\..*|__pycache__|development|contract_tests|sdk)(/|$)", file)
-    ]
+def test_image_is_made_of_what_production_needs(tmp_path: Path) -> None:
+    files = set(map(str, context_files(house(tmp_path))))
+    needed = {"openapi.yaml", "requirements.txt", "api/__main__.py", "security/__init__.py"}
+    assert needed <= files
+    assert {"engine/image.sh", "engine/requirements-extras.txt", "engine/src/resource_server/command.py"} <= files
+    others = {file for file in files if not file.startswith(("api/", "security/", "engine/"))}
+    assert others == {"openapi.yaml", "requirements.txt"}
+    kept_out = r"(^|/)(\..*|__pycache__|node_modules|developing|template|testing|tests|benchmarks|docs)(/|$)"
+    assert [file for file in files if re.search(kept_out, file)] == []
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Image:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module", params=["folder", "wheel"])
+def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Image:
+    """An image of the sample, with the engine as a folder and as a wheel."""
     if why := missing():
         pytest.skip(why)
-    return build(ROOT, tmp_path_factory.mktemp("image"), packages)
+    wheel = request.getfixturevalue("wheel") if request.param == "wheel" else None
+    context = house(tmp_path_factory.mktemp("house"), wheel=wheel)
+    return build(context, tmp_path_factory.mktemp("image"), packages)
+
+
+def test_image_has_what_production_needs_and_nothing_else(image: Image) -> None:
+    (packages,) = (image.root / "opt" / "venv" / "lib").glob("python*/site-packages")
+    rooms = {path.stem for path in (packages / "resource_server").iterdir() if not path.name.startswith("__")}
+    assert {"tokens", "contract", "serving", "doctor", "settings", "command"} <= rooms
+    assert not rooms & {"developing", "engine", "template", "testing"}
+    assert {path.name for path in (image.root / "app").iterdir()} == {"openapi.yaml", "api", "security"}
 
 
 @contextmanager
@@ -100,13 +109,13 @@ def test_image_says_what_it_is(image: Image) -> None:
         "title": PROJECT["name"],
         "description": PROJECT["description"],
         "version": PROJECT["version"],
-        "licenses": PROJECT["license"],
+        "licenses": "MIT",
     }
     assert image.ports == [int(image.environ["PORT"])]
 
 
 def test_container_serves_the_contract_without_a_file_that_it_could_write(image: Image, tenant: Tenant) -> None:
-    assert (image.root / "app" / "openapi.yaml").read_bytes() == (ROOT / "openapi.yaml").read_bytes()
+    assert (image.root / "app" / "openapi.yaml").read_bytes() == (SAMPLE / "openapi.yaml").read_bytes()
     with container(image, tenant) as (process, url):
         assert get(f"{url}/api/public").status_code == 200
         assert get(f"{url}/api/private").status_code == 401
@@ -181,36 +190,43 @@ def test_image_with_the_extras_has_what_the_optional_settings_need(
 ) -> None:
     if why := missing():
         pytest.skip(why)
-    image = build(ROOT, tmp_path, packages, REQUIREMENTS="requirements-extras.txt")
+    image = build(house(tmp_path / "house"), tmp_path, packages, REQUIREMENTS="requirements-extras.txt")
     with container(image, tenant, TRACING="true", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") as (process, url):
         assert get(f"{url}/api/private-scoped", tenant.token()).status_code == 200
         process.wait_for('"trace_id": "[0-9a-f]{32}"')
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    pip("wheel", "--no-deps", "-w", str(folder), str(ROOT))
-    (path,) = folder.glob("*.whl")
-    return path
-
-
-def test_wheel_has_the_packages_and_the_contract(wheel: Path) -> None:
+def test_wheel_has_one_name_and_what_a_house_calls(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        assert archive.read("api/openapi.yaml") == (ROOT / "openapi.yaml").read_bytes()
-    tops = {name.partition("/")[0] for name in names}
-    assert tops == {"api", "security", f"{PROJECT['name'].replace('-', '_')}-{PROJECT['version']}.dist-info"}
+        assert archive.read("resource_server/template/openapi.yaml") == (SAMPLE / "openapi.yaml").read_bytes()
+    version = tomllib.loads((ENGINE / "pyproject.toml").read_text())["project"]["version"]
+    assert {name.partition("/")[0] for name in names} == {"resource_server", f"resource_server-{version}.dist-info"}
+    called = ("rules.mk", "image.sh", "ci.sh", "requirements.txt", "requirements-dev.txt", "requirements-extras.txt")
+    assert {f"resource_server/engine/{name}" for name in (*called, "CHANGELOG.md", "docs/your-api.md")} <= set(names)
+    hidden = (".ci/run", ".dockerignore", ".gitignore")
+    assert {f"resource_server/template/{name}" for name in hidden} <= set(names)
+    assert "resource_server/testing/linters/.spectral.yaml" in names
+    assert [name for name in names if re.search("node_modules|__pycache__|hypothesis|_cache", name)] == []
 
 
-def test_wheel_serves_as_the_checkout_does(wheel: Path, packages: Path, tenant: Tenant, tmp_path: Path) -> None:
-    """In an environment with nothing but what the wheel asks for, from a folder with nothing in it."""
-    environment, empty = tmp_path / "environment", tmp_path / "empty"
-    empty.mkdir()
+@pytest.fixture(scope="module")
+def environment(wheel: Path, packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python with nothing but the wheel, and what that asks for."""
+    environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)  # noqa: S603
     offline = ("--isolated", "--python", str(environment), "install", "--quiet", "--no-index")
     pip(*offline, "--find-links", str(packages), str(wheel))
-    command = [str(environment / "bin" / "python"), "-m", "api", "serve", "--port", "0"]
+    return environment / "bin" / "python"
+
+
+def test_wheel_serves_a_folder_that_has_its_own_api_and_security(
+    environment: Path, tenant: Tenant, tmp_path: Path
+) -> None:
+    for name in ("api", "security"):
+        copytree(SAMPLE / name, tmp_path / name)
+    (tmp_path / "openapi.yaml").write_bytes((SAMPLE / "openapi.yaml").read_bytes())
+    command = [str(environment), "-m", "api", "serve", "--port", "0"]
     settings = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, "PYTHONPATH": ""}
 
     def answers(url: str) -> list[RawResponse]:
@@ -219,10 +235,46 @@ def test_wheel_serves_as_the_checkout_does(wheel: Path, packages: Path, tenant: 
         return [*(raw_request(url, path) for path in open_to_all), raw_request(url, b"/api/private-scoped", good)]
 
     token = tenant.token()
-    with running(command, settings, cwd=empty) as process, production(tenant) as checkout:
+    with running(command, settings, cwd=tmp_path) as process, production(tenant) as checkout:
         port = process.wait_for(r"Serving on 127.0.0.1 port (\d+)", seconds=60)[1]
         process.wait_for("Started worker-1")
+        wait_until(lambda: listens(int(port)))
         expected = answers(checkout)
         assert [response.status for response in expected] == [200, 401, 200, 200, 200]
         served = answers(f"http://127.0.0.1:{port}")
         assert list(map(comparable, served)) == list(map(comparable, expected))
+
+
+FLASK = """
+from authlib.integrations.flask_oauth2 import ResourceProtector, current_token
+from flask import Flask
+
+from api import greeting
+from resource_server import Auth0JWTBearerTokenValidator
+from security import AUDIENCE, DOMAIN
+
+protector = ResourceProtector()
+protector.register_token_validator(Auth0JWTBearerTokenValidator(DOMAIN, AUDIENCE))
+app = Flask(__name__)
+app.get("/")(protector("read:messages")(lambda: greeting + current_token["sub"]))
+token = open("token").read()
+print(app.test_client().get("/", headers={"Authorization": f"Bearer {token}"}).text, app.test_client().get("/").status)
+
+import sys
+print([name for name in ("connexion", "uvicorn", "granian") if name in sys.modules])
+"""
+
+
+def test_wheel_serves_a_flask_app_that_has_folders_of_those_names(
+    environment: Path, tenant: Tenant, tmp_path: Path
+) -> None:
+    for name, text in {
+        "api": "greeting = 'Hello '\n",
+        "security": f"DOMAIN, AUDIENCE = {tenant.url!r}, {AUDIENCE!r}\n",
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    (tmp_path / "app.py").write_text(FLASK)
+    (tmp_path / "token").write_text(tenant.token())
+    ended = run([str(environment), "app.py"], {"PYTHONPATH": ""}, cwd=tmp_path)
+    assert (ended.stdout, ended.stderr) == ("Hello auth0|ada 401 UNAUTHORIZED\n[]\n", "")
