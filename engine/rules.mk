@@ -9,15 +9,23 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # The engine's own tests are in its folder, and not in its wheel.
 TESTS := $(wildcard $(ENGINE)/tests)
 IN_TESTS := cd $(ENGINE) && $(CURDIR)/$(BIN)/python -m
-SOURCES := $(if $(TESTS),$(ENGINE)/src,$(VENV)/wheel)
+SOURCES := $(or $(UNPACKED),engine/src)
+
+# What has to be installed, and stamps that say that it is: a stamp has the checksum of its requirements in its name.
+SUM = $(shell cat $(1) | cksum | cut -d " " -f 1)
+RUN := $(ENGINE)/requirements.txt requirements.txt
+DEV := $(ENGINE)/requirements-dev.txt requirements.txt $(wildcard requirements-dev.txt)
+RUN_STAMP := $(VENV)/run-$(call SUM,$(RUN))
+DEV_STAMP := $(VENV)/dev-$(call SUM,$(DEV))
+PATH_STAMP := $(VENV)/path-$(subst /,-,$(SOURCES))
 
 .PHONY: run test test-all proof contract token sdk clients lint lint-spec bench hot lock lock-engine release-spec wheel ci-packages
 .DEFAULT_GOAL := run
 
-run: $(VENV)/run ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
+run: $(RUN_STAMP) $(PATH_STAMP) ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
 	@$(BIN)/python -m api run
 
-test: $(VENV)/test ## Run your tests, and the engine's that take seconds
+test: $(DEV_STAMP) $(PATH_STAMP) ## Run your tests, and the engine's that take seconds
 	$(BIN)/python -m pytest $(ARGS)
 ifneq ($(TESTS),)
 	$(IN_TESTS) pytest tests/unit tests/api
@@ -28,24 +36,24 @@ ifneq ($(TESTS),)
 	$(IN_TESTS) pytest tests/system
 endif
 
-proof: $(VENV)/test ## Run what takes hours: mutants, soaks, surveys (SAMPLE=1 for a small part, always the same)
+proof: $(DEV_STAMP) $(PATH_STAMP) ## Run what takes hours: mutants, soaks, surveys (SAMPLE=1 for a small part, always the same)
 ifneq ($(TESTS),)
 	$(IN_TESTS) tests.proof $(if $(SAMPLE),--sample)
 endif
 
-contract: $(VENV)/test ## Test the API against its contract, here or at URL
+contract: $(DEV_STAMP) $(PATH_STAMP) ## Test the API against its contract, here or at URL
 	@$(BIN)/python -m api contract $(if $(URL),--url "$(URL)") $(ARGS)
 
 # DPOP is also the name of a setting, which knows no 1.
-token: $(VENV)/run ## Print an access token of the development issuer (SCOPE="read:messages", or empty; DPOP=1)
+token: $(RUN_STAMP) $(PATH_STAMP) ## Print an access token of the development issuer (SCOPE="read:messages", or empty; DPOP=1)
 	@$(if $(filter 1,$(DPOP)),env -u DPOP )$(BIN)/python -m api token \
 		$(if $(filter 1,$(DPOP)),--dpop) $(if $(filter undefined,$(origin SCOPE)),,--scope "$$SCOPE")
 
 # LANG is also the name of the locale's variable, so only the command line's counts, and the locale gets its own again.
-sdk: $(VENV)/test ## Generate a client from the contract (LANG=python; without it, print the languages)
+sdk: $(DEV_STAMP) $(PATH_STAMP) ## Generate a client from the contract (LANG=python; without it, print the languages)
 	@LANG=C.UTF-8 $(BIN)/python -m api sdk $(if $(filter command,$(origin LANG)),$(LANG),--list)
 
-lint: $(VENV)/test ## Check formatting, style and types
+lint: $(DEV_STAMP) $(PATH_STAMP) ## Check formatting, style and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -53,33 +61,33 @@ ifneq ($(TESTS),)
 	cd $(ENGINE) && for check in "ruff format --check" "ruff check" mypy; do $(CURDIR)/$(BIN)/$$check || exit; done
 endif
 
-lint-spec: $(VENV)/test ## Lint the contract, with Redocly's and Spectral's linters
+lint-spec: $(DEV_STAMP) $(PATH_STAMP) ## Lint the contract, with Redocly's and Spectral's linters
 	@$(BIN)/python -m resource_server.testing.linting openapi.yaml
 
-release-spec: $(VENV)/test ## Record openapi.yaml as released: from then on the tests say what breaks its callers
+release-spec: $(DEV_STAMP) $(PATH_STAMP) ## Record openapi.yaml as released: from then on the tests say what breaks its callers
 	@$(BIN)/python -m resource_server.testing.breaking openapi.yaml tests/released.yaml
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-lock: $(VENV)/test ## Pin what pyproject.toml adds to the engine's packages (ARGS=--upgrade for the newest)
+lock: $(DEV_STAMP) $(PATH_STAMP) ## Pin what pyproject.toml adds to the engine's packages (ARGS=--upgrade for the newest)
 	@$(BIN)/python -m resource_server.developing.lock $(ENGINE) $(COMPILE) $(ARGS)
 
 # The engine's own: what it is developed with.
 
-clients: $(VENV)/test ## Build and call the clients in every language, and write down in docs/clients what was run
+clients: $(DEV_STAMP) $(PATH_STAMP) ## Build and call the clients in every language, and write down in docs/clients what was run
 	$(IN_TESTS) pytest tests/system/test_clients.py --clients-table
 
-bench: $(VENV)/test $(VENV)-bench/installed ## Time the API and its peers side by side (ARGS="--help")
+bench: $(DEV_STAMP) $(PATH_STAMP) $(VENV)-bench/installed ## Time the API and its peers side by side (ARGS="--help")
 	@$(IN_TESTS) benchmarks.throughput $(ARGS)
 
-hot: $(VENV)/test ## Compare what the hot functions cost with benchmarks/hot.json (ARGS=--record writes it anew)
+hot: $(DEV_STAMP) $(PATH_STAMP) ## Compare what the hot functions cost with benchmarks/hot.json (ARGS=--record writes it anew)
 	@$(IN_TESTS) benchmarks.hot $(ARGS)
 
-wheel: $(VENV)/test ## Build the engine's wheel into dist/
+wheel: $(DEV_STAMP) $(PATH_STAMP) ## Build the engine's wheel into dist/
 	$(IN_TESTS) hatchling build --target wheel --directory $(CURDIR)/dist
 
-lock-engine: $(VENV)/test ## Pin the newest releases that the engine's pyproject.toml allows
+lock-engine: $(DEV_STAMP) $(PATH_STAMP) ## Pin the newest releases that the engine's pyproject.toml allows
 	cd $(ENGINE) && $(CURDIR)/$(COMPILE) --upgrade pyproject.toml -o requirements.txt
 	cd $(ENGINE) && $(CURDIR)/$(COMPILE) --upgrade -c requirements.txt \
 		--extra redis --extra tracing pyproject.toml -o requirements-extras.txt
@@ -94,23 +102,21 @@ ci-packages: ## Install what a full run of the tests needs
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/engine: $(ENGINE)/rules.mk | $(VENV)/bin/python
+$(PATH_STAMP): | $(VENV)/bin/python
+	@rm -f $(VENV)/path-*
 	@for site in $(VENV)/lib/python*/site-packages; do echo ../../../../$(SOURCES) > $$site/resource_server.pth; done
 	@touch $@
 
-# Each stamp says that its requirements are installed; a newer pin makes it stale. That is said on
-# stderr, because a command substitution takes all that `token` prints.
-$(VENV)/run: $(ENGINE)/requirements.txt requirements.txt | $(VENV)/engine
+# What is installed is said on stderr, because a command substitution takes all that `token` prints.
+$(RUN_STAMP): | $(PATH_STAMP)
 	@echo "Installing what the API needs into $(VENV) …" >&2
-	@$(PIP_INSTALL) -r $(ENGINE)/requirements.txt -r requirements.txt
-	@touch $@
+	@$(PIP_INSTALL) $(addprefix -r ,$(RUN))
+	@rm -f $(VENV)/run-* && touch $@
 
-DEV := $(ENGINE)/requirements-dev.txt requirements.txt $(wildcard requirements-dev.txt)
-
-$(VENV)/test: $(DEV) | $(VENV)/engine
+$(DEV_STAMP): | $(PATH_STAMP)
 	@echo "Installing what the API and its tests need into $(VENV) …" >&2
 	@$(PIP_INSTALL) $(addprefix -r ,$(DEV))
-	@touch $@ $(VENV)/run
+	@rm -f $(VENV)/run-* $(VENV)/dev-* && touch $@ $(RUN_STAMP)
 
 # The peers have dependencies of their own.
 $(VENV)-bench/installed: $(ENGINE)/benchmarks/requirements.txt

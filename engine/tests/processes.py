@@ -106,7 +106,7 @@ def api_after(statement: str, *arguments: str) -> list[str]:
 
 
 def run(
-    arguments: Sequence[str], environ: Mapping[str, str] | None = None, cwd: Path = SAMPLE
+    arguments: Sequence[str], environ: Mapping[str, str] | None = None, cwd: Path = SAMPLE, seconds: float = 60
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end."""
     return subprocess.run(  # noqa: S603  # the tests' own commands
@@ -115,6 +115,6 @@ def run(
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=seconds,
         check=False,
     )
