@@ -56,9 +56,10 @@ sdk: $(DEV_STAMP) $(PATH_STAMP) ## Generate a client from the contract (LANG=pyt
 lint: $(DEV_STAMP) $(PATH_STAMP) ## Check formatting, style and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy
+	$(BIN)/python -m mypy
 ifneq ($(TESTS),)
-	cd $(ENGINE) && for check in "ruff format --check" "ruff check" mypy; do $(CURDIR)/$(BIN)/$$check || exit; done
+	cd $(ENGINE) && $(CURDIR)/$(BIN)/ruff format --check && $(CURDIR)/$(BIN)/ruff check
+	$(IN_TESTS) mypy
 endif
 
 lint-spec: $(DEV_STAMP) $(PATH_STAMP) ## Lint the contract, with Redocly's and Spectral's linters

@@ -1,13 +1,20 @@
 """Houses in folders of their own, with the files of the sample, and the engine as a folder or as a wheel."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
+import zipfile
 from pathlib import Path
 
 from tests.processes import ENGINE, SAMPLE, clean_environ
 
-_NOT_COPIED = ("__pycache__", "node_modules", ".hypothesis", ".*_cache", "mutants", "artifacts", "sdk")
+_NOT_COPIED = (
+    *("__pycache__", "node_modules", ".hypothesis", ".*_cache", ".env", ".venv*"),
+    *("dist", "mutants", "artifacts", "sdk"),
+)
 
 
 def house(folder: Path, *, wheel: Path | None = None, installed: bool = False) -> Path:
@@ -27,6 +34,27 @@ def house(folder: Path, *, wheel: Path | None = None, installed: bool = False) -
     if installed:
         (folder / ".venv").symlink_to(Path(sys.prefix))  # whose `.pth` leads on from here
     return folder
+
+
+def borrowed_environment(folder: Path) -> None:
+    """Make an environment for a house: what is installed in it is its own, the rest is this one's."""
+    venv.create(folder / ".venv", with_pip=True)
+    (packages,) = (folder / ".venv" / "lib").glob("python*/site-packages")
+    (packages / "zz-borrowed.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    for program in ("ruff", "uv"):
+        (folder / ".venv" / "bin" / program).symlink_to(Path(sysconfig.get_path("scripts")) / program)
+
+
+def local_package(folder: Path, name: str) -> str:
+    """Put the wheel of a package that has nothing in it into a folder; returns the line that pins it."""
+    stem, info = f"{name}-1.0", f"{name}-1.0.dist-info"
+    path = folder / f"{stem}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{name}.py", "")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "".join(f"{each},,\n" for each in (f"{name}.py", f"{info}/METADATA")))
+    return f"{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
 def copy_engine(folder: Path) -> None:

@@ -62,6 +62,7 @@ class Image:
     ports: list[int] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     health: list[str] = field(default_factory=list)
+    debian: list[str] = field(default_factory=list)
 
     def entering(self, command: list[str], environ: Mapping[str, str] | None = None, *, tmp: bool = False) -> list[str]:
         """The command that runs one in a container, on files to read only.
@@ -76,10 +77,10 @@ class Image:
         rights = ["setpriv", "--reuid", user, "--regid", group, *none]
         return self._entering("tmp" if tmp else "ro", rights, command, environ or {})
 
-    def step(self, command: str) -> None:
-        """Run a step that makes the image."""
-        offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/mnt"}
-        subprocess.run(self._entering("rw", [], ["sh", "-c", command], offline), check=True)  # noqa: S603
+    def step(self, command: str, arguments: Mapping[str, str] | None = None) -> None:
+        """Run a step that makes the image, with arguments below the image's variables."""
+        environ = {**(arguments or {}), **self.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/mnt"}
+        subprocess.run(self._entering("rw", [], ["sh", "-c", command], environ), check=True)  # noqa: S603
 
     def _entering(self, access: str, rights: list[str], command: list[str], environ: Mapping[str, str]) -> list[str]:
         variables = [f"{name}={value}" for name, value in {**self.environ, **environ}.items()]
@@ -143,14 +144,18 @@ class _Builder:
         self._packages = packages
         self._given = given
         self._stages: dict[str, Image] = {}
-        self._arguments: dict[str, str] = {}
+        self._for_bases: dict[str, str] = {}
+        self._arguments = self._for_bases
 
     def on_arg(self, rest: str) -> None:
-        name, _, default = rest.partition("=")
-        self._arguments[name] = self._given.get(name, default)
+        name, equals, default = rest.partition("=")
+        value = self._given.get(name, default if equals else self._for_bases.get(name))
+        if value is not None:
+            self._arguments[name] = value
 
     def on_from(self, rest: str) -> None:
-        base, _, name = Template(rest).substitute(self._arguments).partition(" AS ")
+        base, _, name = Template(rest).substitute(self._for_bases).partition(" AS ")
+        self._arguments = {}  # a stage knows its own alone
         assert base.startswith("python:"), f"nothing here stands for {base}"
         root = self._folder / f"stage-{len(self._stages)}"
         for folder in ("usr", "mnt", "dev", "proc", "etc", "tmp"):
@@ -188,8 +193,10 @@ class _Builder:
                 shutil.copy2(source, target / source.name if destination.endswith("/") else target)
 
     def on_run(self, rest: str) -> None:
-        arguments = " ".join(f"{name}={shlex.quote(value)}" for name, value in self._arguments.items())
-        self.image.step(f"cd {shlex.quote(self.image.directory)} && export {arguments} && {rest}")
+        if rest.startswith("apt-get "):  # the base is this machine's, and read only
+            self.image.debian.append(rest)
+            return
+        self.image.step(rest, self._arguments)
 
     def on_user(self, rest: str) -> None:
         self.image.user = rest

@@ -120,7 +120,7 @@ def contract(factory: str, /, url: str | None, spec: Path | None, **options: Any
     try:
         from resource_server.developing.contract_tests.command import test
     except ImportError as error:
-        raise click.ClickException(f"{error}. Contract tests need the extra 'contract': `make test` installs it") from error
+        raise click.ClickException(f"{error}. Contract tests need the extra 'contract': `make test`") from error
 
     sys.exit(test(factory, _settings(development=True, spec=spec), url, **options))
 
@@ -164,7 +164,7 @@ def sdk(language: str | None, spec: Path | None, output: Path | None, server: st
     try:
         from resource_server.developing.sdk.command import generate
     except ImportError as error:
-        raise click.ClickException(f"{error}. Generating a client needs the extra 'sdk': `make test` installs it") from error
+        raise click.ClickException(f"{error}. Generating a client needs the extra 'sdk': `make test`") from error
 
     generate(_settings(development=True, spec=spec), language, known[language], output or Path("sdk", language), server)
 

@@ -73,7 +73,7 @@ def ignores_auth(contract: dict[str, object], url: str, token: str) -> bool:
 
 def test_ignored_credentials_are_noticed_only_through_the_view(tmp_path: Path, tenant: Tenant) -> None:
     open_to_all = next(mutant for mutant in MUTANTS if mutant.what == "security removed from an operation")
-    with served(tmp_path, tenant, open_to_all.edits) as url:
+    with served(tmp_path, tenant, open_to_all) as url:
         through_view = {
             result.operation
             for result in results(CONTRACT, url, tenant, examples=5)

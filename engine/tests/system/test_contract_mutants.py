@@ -1,40 +1,48 @@
 """Contract tests, tested: every change to the application that matters must be caught, by the check it concerns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
-from shutil import copytree, ignore_patterns
 
 import pytest
+import yaml
 
+from resource_server import Settings
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import Contract
 from resource_server.developing.contract_tests.results import Verdict
-from tests.application_mutants import MUTANTS, Edit, Mutant
+from resource_server.serving.app import build
+from resource_server.serving.background import in_background
+from tests.application_mutants import MUTANTS, Mutant
 from tests.contract_runs import SHOP, failures, results
-from tests.processes import SAMPLE, api, running
-from tests.sample import SPECIFICATION
+from tests.sample import SPECIFICATION, create_app
 from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
 
+AS_IT_IS = Mutant("nothing", "")
+
 
 @contextmanager
-def served(place: Path, tenant: Tenant, edits: Sequence[Edit], *, shop: bool = False) -> Iterator[str]:
-    """A copy of the application, changed, in a process of its own; yields its URL."""
-    for folder in ("api", "security"):
-        copytree(SAMPLE / folder, place / folder, ignore=ignore_patterns("__pycache__"))
-    (place / "openapi.yaml").write_text(SPECIFICATION.read_text())
-    for file, old, new in edits:
-        text = (place / file).read_text()
-        assert text.count(old) == 1, f"{file} has no single place that reads {old!r}"
-        (place / file).write_text(text.replace(old, new))
+def served(place: Path, tenant: Tenant, mutant: Mutant) -> Iterator[str]:
+    """The application, changed; yields its URL."""
+    specification = (SHOP if mutant.shop else SPECIFICATION.parent) / "openapi.yaml"
+    contract = deepcopy(read_contract(specification))
+    mutant.contract(contract)
+    (place / "openapi.yaml").write_text(yaml.safe_dump(contract, sort_keys=False))
     port = free_port()
-    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, "PORT": str(port), "PYTHONPATH": str(SHOP)}
-    environ["PUBLIC_URL"] = url = f"http://127.0.0.1:{port}"
-    spec = ["--spec", str(SHOP / "openapi.yaml")] if shop else []
-    with running(api("serve", *spec), environ, cwd=place) as process:
-        process.wait_for("Started worker-1")
-        yield url
+    settings = Settings(
+        issuers=(tenant.url,),
+        audience=AUDIENCE,
+        port=port,
+        public_url=f"http://127.0.0.1:{port}",
+        specification=place / "openapi.yaml",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SHOP))
+        mutant.change(patch)
+        with in_background(build(create_app(settings)), port) as url:
+            yield url
 
 
 def promised(mutant: Mutant) -> Contract:
@@ -50,13 +58,13 @@ def promised(mutant: Mutant) -> Contract:
 def test_changed_application_is_caught_by_the_check_that_it_concerns(
     tmp_path: Path, tenant: Tenant, mutant: Mutant
 ) -> None:
-    with served(tmp_path, tenant, mutant.edits, shop=mutant.shop) as url:
+    with served(tmp_path, tenant, mutant) as url:
         found = results(promised(mutant), url, tenant, examples=5)
     caught = [f"{result.operation}: {result.check}" for result in found if result.verdict is Verdict.FAILED]
     assert mutant.caught_by in caught
 
 
 def test_application_as_it_is_passes(tmp_path: Path, tenant: Tenant) -> None:
-    with served(tmp_path, tenant, ()) as url:
+    with served(tmp_path, tenant, AS_IT_IS) as url:
         found = results(read_contract(SPECIFICATION), url, tenant, examples=5)
     assert list(failures(found)) == []

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +12,10 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import copytree
 
 import pytest
 
-from tests.houses import build_wheel, house
+from tests.houses import build_wheel, copy_engine, house
 from tests.image import Image, build, context_files, instructions, missing
 from tests.processes import ENGINE, SAMPLE, Running, clean_environ, run, running
 from tests.serving import RawResponse, comparable, free_port, listens, production, raw_request, wait_until
@@ -51,8 +51,28 @@ def test_base_is_pinned_and_the_command_needs_no_shell_and_no_root() -> None:
     assert "--no-deps --require-hashes --only-binary :all:" in (ENGINE / "image.sh").read_text()
 
 
+def litter(*folders: Path) -> None:
+    """Leave what work leaves in folders."""
+    for name in (".env", ".venv/x", ".hypothesis/x", ".mypy_cache/x", "__pycache__/x.pyc", "node_modules/x", "dist/x"):
+        for path in (folder / name for folder in folders):
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files in a folder, without what is compiled."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
 def test_image_is_made_of_what_production_needs(tmp_path: Path) -> None:
-    files = set(map(str, context_files(house(tmp_path))))
+    made = house(tmp_path)
+    litter(made)
+    for folder in (made / "api", made / "security", made / "engine" / "src" / "resource_server"):
+        (folder / "__pycache__").mkdir()
+        for name in (".env", "__pycache__/x.pyc"):
+            (folder / name).touch()
+    files = set(map(str, context_files(made)))
     needed = {"openapi.yaml", "requirements.txt", "api/__main__.py", "security/__init__.py"}
     assert needed <= files
     assert {"engine/image.sh", "engine/requirements-extras.txt", "engine/src/resource_server/command.py"} <= files
@@ -64,7 +84,12 @@ def test_image_is_made_of_what_production_needs(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(tmp_path_factory.mktemp("wheel"))
+    """A wheel of an engine that has been worked with."""
+    folder = tmp_path_factory.mktemp("wheel")
+    engine = folder / "engine"
+    copy_engine(engine)
+    litter(engine, engine / "docs", engine / "src" / "resource_server", engine / "src" / "resource_server" / "template")
+    return build_wheel(folder / "dist", engine)
 
 
 @pytest.fixture(scope="module", params=["folder", "wheel"])
@@ -74,7 +99,22 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         pytest.skip(why)
     wheel = request.getfixturevalue("wheel") if request.param == "wheel" else None
     context = house(tmp_path_factory.mktemp("house"), wheel=wheel)
+    for path in context.rglob("*"):
+        if not path.is_symlink():  # one leads out of the house
+            path.chmod(path.stat().st_mode & 0o700)  # its owner's only
     return build(context, tmp_path_factory.mktemp("image"), packages)
+
+
+def test_argument_is_known_to_its_stage_alone(tmp_path: Path) -> None:
+    if why := missing():
+        pytest.skip(why)
+    (tmp_path / ".dockerignore").write_text("*\n")
+    (tmp_path / "Dockerfile").write_text(
+        "ARG BASE=python:3.11\nARG ONE=1\nFROM ${BASE} AS build\nARG ONE\nARG TWO=2\nRUN echo $ONE$TWO > /first\n"
+        "FROM ${BASE}\nENV THREE=3\nARG THREE=4\nRUN echo $ONE$TWO$THREE > /second\nCOPY --from=build /first /first\n"
+    )
+    image = build(tmp_path, tmp_path / "image", tmp_path, TWO="two")
+    assert [(image.root / name).read_text() for name in ("first", "second")] == ["1two\n", "3\n"]
 
 
 def test_image_has_what_production_needs_and_nothing_else(image: Image) -> None:
@@ -82,7 +122,11 @@ def test_image_has_what_production_needs_and_nothing_else(image: Image) -> None:
     rooms = {path.stem for path in (packages / "resource_server").iterdir() if not path.name.startswith("__")}
     assert {"tokens", "contract", "serving", "doctor", "settings", "command"} <= rooms
     assert not rooms & {"developing", "engine", "template", "testing"}
-    assert {path.name for path in (image.root / "app").iterdir()} == {"openapi.yaml", "api", "security"}
+    app = image.root / "app"
+    own = {name: content for name, content in contents(SAMPLE).items() if re.match("openapi.yaml|api/|security/", name)}
+    assert contents(app) == own
+    for source in (path for folder in (app, packages / "resource_server") for path in folder.rglob("*.py")):
+        assert list(source.parent.glob(f"__pycache__/{source.stem}.*.pyc")), source
 
 
 @contextmanager
@@ -109,7 +153,7 @@ def test_image_says_what_it_is(image: Image) -> None:
         "title": PROJECT["name"],
         "description": PROJECT["description"],
         "version": PROJECT["version"],
-        "licenses": "MIT",
+        "licenses": (SAMPLE / "LICENSE").read_text().partition(" ")[0],
     }
     assert image.ports == [int(image.environ["PORT"])]
 
@@ -139,9 +183,11 @@ def test_nothing_in_the_image_is_its_users(image: Image) -> None:
     assert theirs == []
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_container_ends_with_sigterm_to_its_first_process(image: Image, tenant: Tenant, workers: str) -> None:
-    with container(image, tenant, "--workers", workers) as (process, url):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_container_ends_with_sigterm_to_its_first_process(image: Image, tenant: Tenant, workers: int) -> None:
+    with container(image, tenant, "--workers", str(workers)) as (process, url):
+        for number in range(1, workers + 1):
+            process.wait_for(f"Started worker-{number}")
         assert get(f"{url}/api/public").status_code == 200
         os.kill(first_process(process), signal.SIGTERM)
         assert process.process.wait(15) == 0
@@ -196,18 +242,23 @@ def test_image_with_the_extras_has_what_the_optional_settings_need(
         process.wait_for('"trace_id": "[0-9a-f]{32}"')
 
 
-def test_wheel_has_one_name_and_what_a_house_calls(wheel: Path) -> None:
+def test_wheel_has_one_name_and_what_a_house_calls(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "wheel")
         names = archive.namelist()
-        assert archive.read("resource_server/template/openapi.yaml") == (SAMPLE / "openapi.yaml").read_bytes()
+    made = house(tmp_path / "house", wheel=wheel)
+    shutil.rmtree(made / "vendor")
+    assert contents(tmp_path / "wheel" / "resource_server" / "template") == contents(made)
     version = tomllib.loads((ENGINE / "pyproject.toml").read_text())["project"]["version"]
     assert {name.partition("/")[0] for name in names} == {"resource_server", f"resource_server-{version}.dist-info"}
     called = ("rules.mk", "image.sh", "ci.sh", "requirements.txt", "requirements-dev.txt", "requirements-extras.txt")
     assert {f"resource_server/engine/{name}" for name in (*called, "CHANGELOG.md", "docs/your-api.md")} <= set(names)
-    hidden = (".ci/run", ".dockerignore", ".gitignore")
+    hidden = (".ci/run", ".dockerignore", ".gitignore", "openapi.yaml")
     assert {f"resource_server/template/{name}" for name in hidden} <= set(names)
-    assert "resource_server/testing/linters/.spectral.yaml" in names
-    assert [name for name in names if re.search("node_modules|__pycache__|hypothesis|_cache", name)] == []
+    linters = (".spectral.yaml", "package.json", "package-lock.json")
+    assert {f"resource_server/testing/linters/{name}" for name in linters} <= set(names)
+    left = r"(^|/)(node_modules|__pycache__|dist|\.(env|venv|hypothesis|\w+_cache))(/|$)"
+    assert [name for name in names if re.search(left, name)] == []
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +275,7 @@ def test_wheel_serves_a_folder_that_has_its_own_api_and_security(
     environment: Path, tenant: Tenant, tmp_path: Path
 ) -> None:
     for name in ("api", "security"):
-        copytree(SAMPLE / name, tmp_path / name)
+        shutil.copytree(SAMPLE / name, tmp_path / name)
     (tmp_path / "openapi.yaml").write_bytes((SAMPLE / "openapi.yaml").read_bytes())
     command = [str(environment), "-m", "api", "serve", "--port", "0"]
     settings = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, "PYTHONPATH": ""}

