@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from resource_server import Settings
 from resource_server.serving import FlaskApp, make_app
+
 from security import make_validator
 
 

@@ -77,7 +77,7 @@ lock: $(DEV_STAMP) $(PATH_STAMP) ## Pin what pyproject.toml adds to the engine's
 # The engine's own: what it is developed with.
 
 clients: $(DEV_STAMP) $(PATH_STAMP) ## Build and call the clients in every language, and write down in docs/clients what was run
-	$(IN_TESTS) pytest tests/system/test_clients.py --clients-table
+	cd $(ENGINE) && CLIENTS_TABLE=write $(CURDIR)/$(BIN)/python -m pytest tests/system/test_clients.py
 
 bench: $(DEV_STAMP) $(PATH_STAMP) $(VENV)-bench/installed ## Time the API and its peers side by side (ARGS="--help")
 	@$(IN_TESTS) benchmarks.throughput $(ARGS)

@@ -15,9 +15,9 @@ from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from tests.attacks import CASES
+from tests.outages import Api, Clock
 from tests.sample import create_app
 from tests.serving import raw_request
-from tests.system.test_outage import Api, Clock
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 
 

@@ -11,6 +11,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from resource_server.serving.background import in_background
 from resource_server.settings import Settings
+from tests.houses import house
 from tests.processes import ENGINE, SAMPLE
 from tests.redis_server import RedisServer, redis_server
 from tests.sample import create_app
@@ -71,3 +72,9 @@ def wrk() -> None:
     """Without wrk the test is skipped; in CI it fails."""
     if not shutil.which("wrk"):
         (pytest.fail if os.environ.get("CI") else pytest.skip)("this needs the Debian package wrk")
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A house of the sample with this environment, for `make` and whoever reads its README."""
+    return house(tmp_path_factory.mktemp("home") / "house", installed=True)

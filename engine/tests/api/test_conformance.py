@@ -14,10 +14,9 @@ from resource_server.developing.contract_tests.results import Result, Verdict
 from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from tests.application_mutants import MUTANTS
-from tests.contract_runs import failures, results
+from tests.contract_runs import failures, results, served
 from tests.processes import TESTS
 from tests.sample import SPECIFICATION, create_app
-from tests.system.test_contract_mutants import served
 from tests.tenant import AUDIENCE, Tenant
 
 CONTRACT = read_contract(SPECIFICATION)

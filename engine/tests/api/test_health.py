@@ -9,9 +9,9 @@ import yaml
 from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
+from tests.outages import Clock
 from tests.sample import SPECIFICATION, create_app
 from tests.serving import wait_until
-from tests.system.test_outage import Clock
 from tests.tenant import AUDIENCE, Tenant
 
 

@@ -14,7 +14,7 @@ from benchmarks.hot import RECORD, bare_flask, hot_functions
 from benchmarks.loads import LOADS, Tokens, send, tokens
 from benchmarks.servers import SERVERS, environ
 from benchmarks.serving import check, serving
-from tests.processes import run
+from tests.processes import ENGINE, run
 from tests.tenant import AUDIENCE, Tenant
 
 SPREAD = {"median", "min", "max"}
@@ -44,7 +44,7 @@ def test_a_run_finds_every_figure_and_only_good_answers(tmp_path: Path, cpus: tu
     short = ["--rounds", "1", "--seconds", "1", "--warmup", "0", "--tokens", "20"]
     where = ["--server-cpu", str(cpus[0]), "--load-cpu", str(cpus[1]), "--json", str(found), "--chart", str(drawn)]
     only = ["--only", "ours", "--only", "bare-asgi"]
-    ended = run([sys.executable, "-m", "benchmarks.throughput", *only, *short, *where])
+    ended = run([sys.executable, "-m", "benchmarks.throughput", *only, *short, *where], cwd=ENGINE)
     assert ended.returncode == 0, ended.stderr
     results = json.loads(found.read_text())
     assert set(results) == {"machine", "options", "servers"}
@@ -84,7 +84,7 @@ def test_a_server_that_lets_anybody_in_is_not_timed(cpus: tuple[int, int]) -> No
 
 @pytest.mark.usefixtures("wrk", "stopped_redis")
 def test_requests_with_proofs_are_timed_against_those_with_bearer_tokens() -> None:
-    ended = run([sys.executable, "-m", "benchmarks.dpop", "--rounds", "1", "--seconds", "1"])
+    ended = run([sys.executable, "-m", "benchmarks.dpop", "--rounds", "1", "--seconds", "1"], cwd=ENGINE)
     assert ended.returncode == 0, ended.stderr
     found = re.findall(r"Proofs in (.+): [\d,]+ requests/s with .+, [\d,]+ with .+, ratio \d\.\d\d\n", ended.stdout)
     assert found == ["a file", "Redis"]

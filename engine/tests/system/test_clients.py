@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.clients import CLIENTS, DOCS, NODE, Part, require, shell, unparsed
-from tests.processes import ENGINE, api, run, running
+from tests.processes import api, run, running
 from tests.serving import free_port
 from tests.system.test_commands import get
 
@@ -118,12 +118,12 @@ def documented(sdk: Path) -> bool:
     return any("Error 403: The access token is valid but lacks a scope" in text for text in texts)
 
 
-def test_commands_of_the_readme_do_what_it_says(served: Served, tmp_path: Path) -> None:
+def test_commands_of_the_readme_do_what_it_says(home: Path, served: Served, tmp_path: Path) -> None:
     call, generate = re.findall(r"(?m)^\$ (.*)", README.read_text())
     port = str(httpx.URL(served.url).port)
-    assert shell(call, ENGINE, PORT=port, API_URL=served.url).stdout.startswith("HTTP/1.1 200 ")
+    assert shell(call, home, PORT=port, API_URL=served.url).stdout.startswith("HTTP/1.1 200 ")
     command = generate.replace(".venv/bin/python", "$PYTHON").replace("/tmp", str(tmp_path))  # noqa: S108  # not ours
-    assert "of a client for go in" in shell(command, ENGINE).stdout
+    assert "of a client for go in" in shell(command, home).stdout
 
 
 @pytest.mark.parametrize(("renew_before", "tokens"), [("60", 1), ("86400", 3)])

@@ -109,14 +109,14 @@ def test_proof_of_the_token_command_is_for_the_method_and_url_that_are_given() -
         assert shell(unscoped)[1] == "403"
 
 
-def test_make_token_prints_a_token_or_a_call() -> None:
+def test_make_token_prints_a_token_or_a_call(home: Path) -> None:
     port = str(free_port())
     with running(api("run"), {"PORT": port}) as process:
         process.wait_for(r"Try .*\n")
-        token = run(["make", "-s", "token"], {"PORT": port}).stdout
+        token = run(["make", "-s", "token"], {"PORT": port}, cwd=home).stdout
         assert get(f"http://127.0.0.1:{port}/api/private-scoped", token.strip()).status_code == 200
-        assert shell(run(["make", "-s", "token", "DPOP=1"], {"PORT": port}).stdout)[1] == "200"
-        assert shell(run(["make", "-s", "token", "DPOP=1", "SCOPE="], {"PORT": port}).stdout)[1] == "403"
+        assert shell(run(["make", "-s", "token", "DPOP=1"], {"PORT": port}, cwd=home).stdout)[1] == "200"
+        assert shell(run(["make", "-s", "token", "DPOP=1", "SCOPE="], {"PORT": port}, cwd=home).stdout)[1] == "403"
 
 
 def test_line_that_run_prints_works_where_bound_tokens_are_required() -> None:

@@ -1,48 +1,16 @@
 """Contract tests, tested: every change to the application that matters must be caught, by the check it concerns."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import deepcopy
 from pathlib import Path
 
 import pytest
-import yaml
 
-from resource_server import Settings
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import Contract
 from resource_server.developing.contract_tests.results import Verdict
-from resource_server.serving.app import build
-from resource_server.serving.background import in_background
 from tests.application_mutants import MUTANTS, Mutant
-from tests.contract_runs import SHOP, failures, results
-from tests.sample import SPECIFICATION, create_app
-from tests.serving import free_port
-from tests.tenant import AUDIENCE, Tenant
-
-AS_IT_IS = Mutant("nothing", "")
-
-
-@contextmanager
-def served(place: Path, tenant: Tenant, mutant: Mutant) -> Iterator[str]:
-    """The application, changed; yields its URL."""
-    specification = (SHOP if mutant.shop else SPECIFICATION.parent) / "openapi.yaml"
-    contract = deepcopy(read_contract(specification))
-    mutant.contract(contract)
-    (place / "openapi.yaml").write_text(yaml.safe_dump(contract, sort_keys=False))
-    port = free_port()
-    settings = Settings(
-        issuers=(tenant.url,),
-        audience=AUDIENCE,
-        port=port,
-        public_url=f"http://127.0.0.1:{port}",
-        specification=place / "openapi.yaml",
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SHOP))
-        mutant.change(patch)
-        with in_background(build(create_app(settings)), port) as url:
-            yield url
+from tests.contract_runs import AS_IT_IS, SHOP, failures, results, served
+from tests.sample import SPECIFICATION
+from tests.tenant import Tenant
 
 
 def promised(mutant: Mutant) -> Contract:

@@ -153,5 +153,5 @@ def test_go_client_of_schemas_with_names_of_constructors_compiles(tmp_path: Path
     assert built.returncode == 0, built.stdout + built.stderr
 
 
-def test_make_lists_the_languages_whatever_the_locale() -> None:
-    assert run(["make", "-s", "sdk"], {"LANG": "en_US.UTF-8"}).stdout.split() == list(languages())
+def test_make_lists_the_languages_whatever_the_locale(home: Path) -> None:
+    assert run(["make", "-s", "sdk"], {"LANG": "en_US.UTF-8"}, cwd=home).stdout.split() == list(languages())

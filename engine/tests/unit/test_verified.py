@@ -11,9 +11,9 @@ from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.errors import InvalidToken, Refusal
 from resource_server.tokens.verified import Verified, VerifiedTokens
 from tests.attacks import CASES
+from tests.outages import Clock
 from tests.sample import create_app
 from tests.serving import RawResponse, raw_request
-from tests.system.test_outage import Clock
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 
 
