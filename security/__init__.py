@@ -3,14 +3,21 @@
 from functools import cache
 from typing import Any
 
-from resource_server import VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator, Settings, credentials_of
+from resource_server import (
+    VALIDATOR,
+    AccessToken,
+    Auth0JWTBearerTokenValidator,
+    Settings,
+    credentials_of,
+    validator_options,
+)
 
 __all__ = ["Auth0JWTBearerTokenValidator", "make_validator", "token_info"]
 
 
 def make_validator(settings: Settings) -> Auth0JWTBearerTokenValidator:
     """The validator of an application: signature by the issuers' keys, expiry, audience, issuer."""
-    return Auth0JWTBearerTokenValidator(settings.issuers, settings.audience, **settings.validator_options())
+    return Auth0JWTBearerTokenValidator(settings.issuers, settings.audience, **validator_options(settings))
 
 
 async def token_info(token: str, *, request: Any) -> AccessToken:

@@ -25,6 +25,7 @@ def house(folder: Path, *, wheel: Path | None = None, installed: bool = False) -
         wheel: The engine; by default a copy of its folder.
         installed: Whether it has this environment, in which its own engine comes first.
     """
+    assert not (wheel and installed), "its rules would lead this environment to the wheel"
     shutil.copytree(SAMPLE, folder, ignore=shutil.ignore_patterns(*_NOT_COPIED), dirs_exist_ok=True)
     if wheel:
         (folder / "vendor").mkdir()

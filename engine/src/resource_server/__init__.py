@@ -19,6 +19,7 @@ from resource_server.tokens import (
     credentials_of,
     require_scopes,
 )
+from resource_server.validating import validator_options
 
 # Connexion imports Starlette's test client, which tells its users to replace httpx. There is nothing that ours can do.
 warnings.filterwarnings("ignore", "Using `httpx` with `starlette.testclient`")
@@ -35,4 +36,5 @@ __all__ = [
     "SettingsError",
     "credentials_of",
     "require_scopes",
+    "validator_options",
 ]

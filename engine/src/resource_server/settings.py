@@ -287,17 +287,6 @@ class Settings:
             return self.public_url
         return development_issuer_url(self.host, self.port).rstrip("/")
 
-    def validator_options(self) -> dict[str, Any]:
-        """The validator's keyword arguments that are settings.
-
-        Raises:
-            SettingsError: Proofs are to be checked, but can't be.
-        """
-        from resource_server.dpop import make_dpop
-
-        names = ("algorithms", "leeway", "max_age", "permissions", "max_stale", "remembered", "transport")
-        return {name: getattr(self, name) for name in names} | {"dpop": make_dpop(self)}
-
 
 def rows() -> dict[str, Setting]:
     """The settings that have a variable, by the name of their field."""

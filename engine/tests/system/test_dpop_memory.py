@@ -137,7 +137,7 @@ def test_redis_is_not_imported_unless_it_is_asked_for() -> None:
 
 
 def test_secret_of_any_bytes_makes_nonces() -> None:
-    from resource_server.dpop import make_dpop
+    from resource_server.validating import make_dpop
 
     given = Settings(issuers=("https://x/",), audience=AUDIENCE, public_url=PUBLIC_URL, dpop_nonce_secret="\udcff" * 32)
     dpop = make_dpop(given)

@@ -18,15 +18,15 @@ SOURCES = ENGINE / "src" / "resource_server"
 ROOMS = {
     "tokens": set[str](),
     "networks": {"tokens"},
-    "settings": {"networks", "tokens", "dpop"},
-    "dpop": {"settings", "tokens"},
+    "settings": {"networks", "tokens"},
+    "validating": {"settings", "tokens"},
     "contract": {"tokens"},
     "serving": {"contract", "networks", "settings", "tokens"},
     "developing": {"contract", "networks", "serving", "settings", "tokens"},
-    "doctor": {"contract", "dpop", "networks", "serving", "settings", "tokens"},
+    "doctor": {"contract", "networks", "serving", "settings", "tokens", "validating"},
     "testing": {"contract", "serving", "settings"},
     "command": {"contract", "developing", "doctor", "serving", "settings"},
-    "": {"settings", "tokens"},
+    "": {"settings", "tokens", "validating"},
 }
 """Each room of the engine, and those that it imports; the last is the package itself."""
 
@@ -101,6 +101,7 @@ def test_public_names_are_these() -> None:
         "SettingsError",
         "credentials_of",
         "require_scopes",
+        "validator_options",
     }
     assert set(resource_server.serving.__all__) == {"FlaskApp", "Lifespan", "make_app"}
     assert set(resource_server.testing.__all__) == {

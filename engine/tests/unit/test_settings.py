@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from resource_server.settings import Settings, SettingsError
+from resource_server.validating import validator_options
 from tests.sample import create_app
 
 TENANT = {"AUTH0_DOMAIN": "tenant.eu.auth0.com", "AUTH0_AUDIENCE": "https://api.example.com"}
@@ -46,7 +47,7 @@ def test_how_tokens_are_checked_can_be_set() -> None:
         "KEYS_MAX_STALE": "60",
         "TOKEN_CACHE": "0",
     }
-    assert Settings.from_environ({**TENANT, **checks}).validator_options() == {
+    assert validator_options(Settings.from_environ({**TENANT, **checks})) == {
         "algorithms": ("ES256", "PS256"),
         "leeway": 0,
         "max_age": 3600,

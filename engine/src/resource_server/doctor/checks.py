@@ -7,12 +7,12 @@ from resource_server.doctor.actual import Actual, actual
 from resource_server.doctor.advice import advice
 from resource_server.doctor.closer import Case
 from resource_server.doctor.findings import Finding, Verdict, shown
-from resource_server.dpop import takes_proofs
 from resource_server.tokens.claims import CHECKS, Expected, bound_to
 from resource_server.tokens.errors import InvalidToken, IssuerUnavailable, MissingCredentials, Refusal
 from resource_server.tokens.headers import HEADER_CHECKS
 from resource_server.tokens.issuer import Issuer, IssuerError
 from resource_server.tokens.keys import KeyIndex, verify_signature
+from resource_server.validating import takes_proofs
 
 _HEADER = ("header", "algorithm", "extensions", "type")
 _CLAIMS = ("claims", "purpose", "audience", "expiry", "start", "age")

@@ -26,7 +26,7 @@ def operations_for(token: AccessToken | None, contract: Contract, settings: Sett
         contract: The operations.
         settings: How the API validates tokens.
     """
-    validator = Auth0JWTBearerTokenValidator(settings.issuers, settings.audience, **settings.validator_options())
+    validator = Auth0JWTBearerTokenValidator(settings.issuers, settings.audience, leeway=settings.leeway)
     schemes = contract.get("components", {}).get("securitySchemes", {})
     for method, path, operation, alternatives in operations(contract):
         name = f"{method} {base_path(contract)}{path}"

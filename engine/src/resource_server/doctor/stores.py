@@ -4,10 +4,10 @@ import secrets
 from collections.abc import Iterator
 
 from resource_server.doctor.findings import Finding, Verdict
-from resource_server.dpop import make_dpop
 from resource_server.settings import Settings, SettingsError
 from resource_server.tokens.dpop import Proof
 from resource_server.tokens.errors import ReplaysUnavailable
+from resource_server.validating import make_dpop
 
 _MATTERS = 360
 """Seconds for which a proof that has just been made matters."""

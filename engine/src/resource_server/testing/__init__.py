@@ -54,6 +54,7 @@ def settings(issuer: TestIssuer) -> Settings:
     return Settings(
         issuers=(issuer.url,),
         audience="https://api.example.com",
+        port=0,
         public_url="http://testserver",
         development=True,
         transport=issuer.transport,

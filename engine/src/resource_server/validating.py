@@ -1,15 +1,26 @@
-"""DPoP as the settings say: which tokens are taken, and where it is remembered which proofs have been used."""
+"""Validating as the settings say: what is checked of tokens, and where it is remembered which proofs have been used."""
 
 import os
 import stat
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from resource_server.settings import Settings, SettingsError
 from resource_server.tokens.dpop import DPoP
 from resource_server.tokens.errors import ReplaysUnavailable
 from resource_server.tokens.nonces import Nonces
 from resource_server.tokens.replays import Replays, SQLiteReplays
+
+
+def validator_options(settings: Settings) -> dict[str, Any]:
+    """The keyword arguments of a validator that are settings.
+
+    Raises:
+        SettingsError: Proofs are to be checked, but can't be.
+    """
+    names = ("algorithms", "leeway", "max_age", "permissions", "max_stale", "remembered", "transport")
+    return {name: getattr(settings, name) for name in names} | {"dpop": make_dpop(settings)}
 
 
 def takes_proofs(settings: Settings) -> bool:
