@@ -1,13 +1,21 @@
 # The API in production. A digest pins the base for good: --build-arg BASE=python:3.11-slim-bookworm@sha256:…
 ARG BASE=python:3.11-slim-bookworm
 
-FROM ${BASE} AS build
+FROM ${BASE} AS sources
 WORKDIR /app
-ARG REQUIREMENTS=requirements.txt
 COPY . ./
 # The engine is the folder engine/, or the wheel in vendor/.
 RUN test -d engine || { python -m zipfile -e vendor/resource_server-*.whl wheel && ln -s wheel/resource_server/engine engine; }
-RUN sh engine/image.sh
+
+FROM ${BASE} AS build
+ARG REQUIREMENTS=requirements.txt
+WORKDIR /pins
+COPY --from=sources /app/engine/image.sh /app/engine/requirements.txt /app/engine/requirements-extras.txt engine/
+COPY --from=sources /app/requirements.txt ./
+RUN sh engine/image.sh packages
+WORKDIR /app
+COPY --from=sources /app ./
+RUN sh engine/image.sh sources
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="auth0-openapi-flask" \

@@ -3,7 +3,10 @@
 # The engine is the folder engine/, or else the wheel in vendor/.
 ENGINE := engine
 ifeq ($(wildcard engine),)
-WHEEL := $(or $(wildcard vendor/resource_server-*.whl),$(error engine/ is missing, and vendor/ has no wheel of it))
+WHEEL := $(wildcard vendor/resource_server-*.whl)
+ifneq ($(words $(WHEEL)),1)
+$(error Without engine/ there must be one wheel of it in vendor/, resource_server-*.whl)
+endif
 UNPACKED := .venv/$(notdir $(WHEEL:.whl=))
 ENGINE := $(UNPACKED)/resource_server/engine
 

@@ -187,6 +187,8 @@ class _Builder:
         origin = self._stages[stage].root if stage else self._context
         for source in (origin / source.lstrip("/") for source in sources):
             target = self._inside(destination)
+            if destination.endswith("/"):
+                target.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
                 shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
             else:

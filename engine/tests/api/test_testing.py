@@ -1,10 +1,11 @@
 """The pytest plugin: tokens for any claims, and everything but the source of keys as in production."""
 
+import re
 import sys
 from pathlib import Path
 from shutil import copytree
 
-from tests.processes import SAMPLE, run
+from tests.processes import DOCS, SAMPLE, run
 
 TESTS = """
 import time
@@ -114,3 +115,14 @@ def test_application_is_the_one_that_is_named(tmp_path: Path) -> None:
     (where / "pytest.ini").write_text("[pytest]\napplication = mine:create_app\npythonpath = .\n")
     ended = run([sys.executable, "-m", "pytest", "-q"], cwd=where)
     assert ended.returncode == 0, ended.stdout
+
+
+def test_examples_of_the_guide_pass(tmp_path: Path) -> None:
+    conftest, *examples = re.findall(r"(?s)```python\n(.*?)```", (DOCS / "testing.md").read_text())
+    imports = "from datetime import UTC, datetime, timedelta\nfrom freezegun import freeze_time\n"
+    imports += "from resource_server.testing import AccessTokens, Client\n"
+    where = house(tmp_path, imports + "\n".join(examples))
+    (where / "conftest.py").write_text(conftest)
+    ended = run([sys.executable, "-m", "pytest", "-q"], cwd=where)
+    assert ended.returncode == 0, ended.stdout
+    assert f"{len(examples)} passed" in ended.stdout

@@ -11,7 +11,7 @@ import pytest
 
 from tests.houses import borrowed_environment, build_wheel, copy_engine, house, local_package
 from tests.image import build, missing
-from tests.processes import ENGINE, TESTS, run
+from tests.processes import ENGINE, SAMPLE, TESTS, run
 from tests.system.test_your_api import follow
 
 pytestmark = pytest.mark.timeout(600)
@@ -149,3 +149,14 @@ def test_image_is_made_of_the_later_engine(theirs: Path, packages: Path, tmp_pat
     (installed,) = (image.root / "opt" / "venv" / "lib").glob("python*/site-packages")
     assert {"zqlater.py", "zqmine.py", "resource_server"} <= {path.name for path in installed.iterdir()}
     assert image.debian == [DEBIAN.removeprefix("RUN ").strip()]
+
+
+@pytest.mark.parametrize("wheels", [(), ("0.2.0", "0.3.0")])
+def test_house_without_an_engine_says_what_is_missing(tmp_path: Path, wheels: tuple[str, ...]) -> None:
+    shutil.copy(SAMPLE / "Makefile", tmp_path)
+    (tmp_path / "vendor").mkdir()
+    for version in wheels:
+        (tmp_path / "vendor" / f"resource_server-{version}-py3-none-any.whl").touch()
+    ended = run(["make", "run"], cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "Without engine/ there must be one wheel of it in vendor/, resource_server-*.whl" in ended.stderr

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 from shutil import copytree
@@ -148,3 +149,18 @@ def test_development_server_says_the_same_and_ends(tmp_path: Path) -> None:
     ended = run(api("run"), {"PORT": "0"}, cwd=place(tmp_path, make="raise ValueError('no database')"))
     assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
     assert "ValueError: no database (api/app.py, line " in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_server_that_is_stopped_while_a_worker_begins_stops_at_once(
+    tmp_path: Path, tenant: Tenant, number: signal.Signals
+) -> None:
+    folder = place(tmp_path, make=f"if {MADE_BEFORE}: time.sleep(5)")
+    with running(api("serve", "--port", "0"), {**SETTINGS, "AUTH0_DOMAIN": tenant.url}, cwd=folder) as process:
+        process.wait_for("Spawning worker-1")
+        begun = time.monotonic()
+        process.process.send_signal(number)
+        process.process.wait(20)
+        assert time.monotonic() - begun < 3
+        process.finish()
+        assert process.left_behind() == []

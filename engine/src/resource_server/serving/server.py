@@ -75,6 +75,7 @@ def _serve(factory: str, settings: Settings, workers: int) -> None:
     for issuer in filter(lacks_final_slash, settings.issuers):
         logger.warning(SLASH_WARNING, issuer, urlsplit(issuer).netloc)
     failed = _Failed()
+    _let_beginners_end()
     gc.collect()
     gc.freeze()  # what lives as long as the process need not be looked through again and again
     gc.enable()
@@ -97,6 +98,22 @@ def _connections() -> int:
 
 
 _CONNECTIONS, _OTHER_FILES = 4_096, 256
+
+
+def _let_beginners_end() -> None:
+    """Have signals end a worker that begins: until it serves it has its parent's handlers, which nobody asks."""
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def begin() -> None:
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, signals),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, signals),
+        after_in_child=begin,
+    )
 
 
 class _Failed:
