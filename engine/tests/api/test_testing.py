@@ -85,6 +85,13 @@ def test_contract_is_kept(client):
 """
 
 
+RULE = (SAMPLE / "security" / "__init__.py").read_text().replace(
+    "    return await validator.validate(credentials_of(token, request.scope))",
+    "    found = await validator.validate(credentials_of(token, request.scope))\n"
+    "    assert found['org_id'] == 'org_1'\n    return found",
+)  # fmt: skip
+
+
 def house(folder: Path, tests: str) -> Path:
     for name in ("api", "security"):
         copytree(SAMPLE / name, folder / name)
@@ -118,11 +125,16 @@ def test_application_is_the_one_that_is_named(tmp_path: Path) -> None:
 
 
 def test_examples_of_the_guide_pass(tmp_path: Path) -> None:
-    conftest, *examples = re.findall(r"(?s)```python\n(.*?)```", (DOCS / "testing.md").read_text())
+    shown = re.findall(r"(?s)```python\n(.*?)```", (DOCS / "testing.md").read_text())
+    examples = [example for example in shown if "def test_" in example]
+    conftest = "\n".join(example for example in shown if example not in examples)
     imports = "from datetime import UTC, datetime, timedelta\nfrom freezegun import freeze_time\n"
     imports += "from resource_server.testing import AccessTokens, Client\n"
     where = house(tmp_path, imports + "\n".join(examples))
-    (where / "conftest.py").write_text(conftest)
+    (where / "conftest.py").write_text(
+        f"import dataclasses\nimport pytest\nfrom resource_server import Settings\n{conftest}"
+    )
+    (where / "security" / "__init__.py").write_text(RULE)
     ended = run([sys.executable, "-m", "pytest", "-q"], cwd=where)
     assert ended.returncode == 0, ended.stdout
     assert f"{len(examples)} passed" in ended.stdout

@@ -81,10 +81,10 @@ def access_token(issuer: TestIssuer, settings: Settings) -> AccessTokens:
     """Makes access tokens: good ones for the application, but for the claims that are given.
 
     `access_token(sub="auth0|ada", scope="read:messages")` is good; `access_token(aud="https://another")` isn't. A claim
-    that is `None` is left out.
+    that is `None` is left out. The settings' `development_claims` are in each.
     """
 
     def make_token(**claims: Any) -> str:
-        return issuer.token({"aud": settings.audience, **claims})
+        return issuer.token({"aud": settings.audience, **(settings.development_claims or {}), **claims})
 
     return make_token
