@@ -42,6 +42,8 @@ def serve(factory: str, settings: Settings, workers: int) -> None:
     with ExitStack() as stack:
         if settings.metrics_port:
             count_in(stack.enter_context(TemporaryDirectory(prefix="metrics-")))
+        check(factory, settings)  # before this process has threads
+        if settings.metrics_port:
             from resource_server.serving.metrics import serve_metrics
 
             serve_metrics(listen(settings.host, settings.metrics_port, "the metrics"))
@@ -49,7 +51,6 @@ def serve(factory: str, settings: Settings, workers: int) -> None:
 
 
 def _serve(factory: str, settings: Settings, workers: int) -> None:
-    check(factory, settings)
     with listen(settings.host, settings.port) as listener:  # what can't be listened on is known at the start
         port = listener.getsockname()[1]
     server = granian.Granian(
@@ -166,12 +167,15 @@ class _Starting:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def noting(message: Message) -> None:
+        await self._app(scope, receive, self._telling(send) if scope["type"] == "lifespan" else send)
+
+    def _telling(self, send: Send) -> Send:
+        async def tell(message: Message) -> None:
             if message["type"] == "lifespan.startup.failed":
                 os.kill(os.getppid(), _FAILED)
             await send(message)
 
-        await self._app(scope, receive, noting if scope["type"] == "lifespan" else send)
+        return tell
 
 
 granian.loops.register("threaded")(ThreadedLoop)
