@@ -20,7 +20,7 @@ def get(url: str, token: str | None = None) -> httpx.Response:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         return httpx.get(url, headers=headers, trust_env=False, timeout=15)
-    except httpx.RemoteProtocolError:  # a server that is being replaced closes connections it hasn't read from yet
+    except (httpx.RemoteProtocolError, httpx.ReadError):  # one that is being replaced closes what it hasn't read yet
         return httpx.get(url, headers=headers, trust_env=False, timeout=15)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.houses import borrowed_environment, build_wheel, copy_engine, house, local_package
 from tests.image import build, missing
+from tests.nodepeers import LINTERS
 from tests.processes import ENGINE, SAMPLE, TESTS, run
 from tests.system.test_your_api import follow
 
@@ -116,6 +117,9 @@ def test_later_engine_takes_the_place_of_the_one_before(
         (theirs / "vendor").mkdir()
         shutil.copy(build_wheel(tmp_path / "dist", later), theirs / "vendor")
     make(theirs, "lock", environ)
+    if form == "wheel":  # as `npm ci` would
+        (linters,) = (theirs / ".venv").glob("resource_server-*/resource_server/testing/linters")
+        (linters / "node_modules").symlink_to(LINTERS / "node_modules")
     summaries = re.findall(r"\d+ passed", make(theirs, "test", environ))
     assert len(summaries) == (2 if form == "folder" else 1)
     make(theirs, "lint", environ)
