@@ -19,7 +19,7 @@ RUN_STAMP := $(VENV)/run-$(call SUM,$(RUN))
 DEV_STAMP := $(VENV)/dev-$(call SUM,$(DEV))
 PATH_STAMP := $(VENV)/path-$(subst /,-,$(SOURCES))
 
-.PHONY: run test test-all proof contract token sdk clients lint lint-spec bench hot lock lock-engine release-spec wheel ci-packages
+.PHONY: run test test-unit test-api test-all proof contract token sdk clients lint lint-spec bench hot lock lock-engine release-spec wheel ci-packages
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP) $(PATH_STAMP) ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
@@ -28,7 +28,10 @@ run: $(RUN_STAMP) $(PATH_STAMP) ## Serve the API for development, with its own i
 test: $(DEV_STAMP) $(PATH_STAMP) ## Run your tests, and the engine's that take seconds
 	$(BIN)/python -m pytest $(ARGS)
 ifneq ($(TESTS),)
-	$(IN_TESTS) pytest tests/unit tests/api
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-unit test-api
+
+test-unit test-api: test-%:
+	$(IN_TESTS) pytest tests/$*
 endif
 
 test-all: test ## Run those as well that need browsers, compilers, Node and other servers

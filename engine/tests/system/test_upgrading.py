@@ -121,7 +121,7 @@ def test_later_engine_takes_the_place_of_the_one_before(
         (linters,) = (theirs / ".venv").glob("resource_server-*/resource_server/testing/linters")
         (linters / "node_modules").symlink_to(LINTERS / "node_modules")
     summaries = re.findall(r"\d+ passed", make(theirs, "test", environ))
-    assert len(summaries) == (2 if form == "folder" else 1)
+    assert len(summaries) == (3 if form == "folder" else 1)
     make(theirs, "lint", environ)
     assert make(theirs, "hello", environ) == "hello from mine\n"
     assert make(theirs, "later", environ) == "a later rule\n"

@@ -117,9 +117,9 @@ def test_all_tests_pass(house: Path) -> None:
     assert "make test" in COMMANDS
     passed = run(["make", "test"], cwd=house, seconds=500)
     assert passed.returncode == 0, passed.stdout[-3_000:]
-    yours, engines = re.findall(r"(\d+) passed", passed.stdout)
+    yours, *engines = re.findall(r"(\d+) passed", passed.stdout)
     assert int(yours) == 4  # and one is skipped: nothing is released yet
-    assert int(engines) > 1_000
+    assert sum(map(int, engines)) > 3_000
 
 
 def test_style_and_types_are_kept(house: Path) -> None:
