@@ -80,6 +80,10 @@ def test_coroutine_function_may_wait(get: Get, tenant: Tenant) -> None:
     assert get("waiting", "opaque").status_code == 401
 
 
+def test_coroutine_function_has_an_event_loop_from_its_first_line_on(get: Get) -> None:
+    assert get("swallowing").status_code == 200
+
+
 def test_plain_function_runs_in_a_thread(get: Get) -> None:
     assert get("plain/scoped", "ada").json()["sub"] == "ada"
 

@@ -28,6 +28,15 @@ async def waiting(token: str, *, request: Any, required_scopes: list[str]) -> Ac
     return access_token
 
 
+async def swallowing(token: str, *, request: Any) -> AccessToken:
+    try:
+        async with asyncio.timeout(5):
+            await asyncio.to_thread(len, token)
+    except Exception as error:
+        raise AccessDenied(Denial.OTHER_ORGANIZATION) from error  # as if somebody else couldn't be asked
+    return await security.token_info(token, request=request)
+
+
 def plain(token: str, required_scopes: list[str]) -> dict[str, Any]:
     try:
         asyncio.get_running_loop()
@@ -51,7 +60,7 @@ class _Object:
 
 an_object = _Object()
 
-FUNCTIONS = ("one_organization", "waiting", "plain", "failing", "careless", "an_object")
+FUNCTIONS = ("one_organization", "waiting", "swallowing", "plain", "failing", "careless", "an_object")
 
 
 def handle(token_info: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ Connexion calls the functions that `x-tokenInfoFunc` and its like name. What is 
 invalid token anonymous.
 """
 
+import ast
 import inspect
+import textwrap
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -78,29 +80,42 @@ def _is_coroutine_function(function: Callable[..., Any]) -> bool:
 
 
 def _in_place(function: Callable[..., Any]) -> _Call:
-    """Runs a coroutine function where the request is; one that has to wait begins anew in the event loop."""
-    waits = False
+    """Runs a coroutine function in the event loop; where the request is, if it awaits nothing but a validator."""
+    anywhere = _only_validates(function)
 
     async def call(request: ConnexionRequest, token: str, arguments: Mapping[str, Any]) -> Any:
-        nonlocal waits
         if THREAD not in request.scope:
             return await function(token, **arguments)
-        if waits:
+        if not anywhere:
             raise NeedsEventLoop
         coroutine = function(token, **arguments)
         try:
             coroutine.send(None)
         except StopIteration as returned:
             return returned.value
-        except RuntimeError as error:
-            if "event loop" not in str(error):
-                raise
-        else:
-            coroutine.close()
-        waits = True
+        coroutine.close()
         raise NeedsEventLoop
 
     return call
+
+
+def _only_validates(function: Callable[..., Any]) -> bool:
+    """Whether the source of a function awaits nothing but calls of `validate`, and names no library of event loops."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function.__code__)))  # not of what it wraps
+    except (AttributeError, OSError, SyntaxError):
+        return False
+    return not any(
+        isinstance(node, ast.AsyncFor | ast.AsyncWith)
+        or (isinstance(node, ast.comprehension) and node.is_async)
+        or (isinstance(node, ast.Name) and node.id in ("anyio", "asyncio", "trio"))
+        or (isinstance(node, ast.Await) and not _validates(node.value))
+        for node in ast.walk(tree)
+    )
+
+
+def _validates(call: ast.expr) -> bool:
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "validate"
 
 
 def _in_thread(function: Callable[..., Any]) -> _Call:
