@@ -33,5 +33,5 @@ class Prover(Forger):
 
 
 def without_metadata(challenges: str) -> str:
-    """Challenges without what tests/test_metadata.py is about."""
+    """Challenges without what tests/api/test_metadata.py is about."""
     return re.sub(r', resource_metadata="[^"]*"', "", challenges)
