@@ -22,10 +22,10 @@ PATH_STAMP := $(VENV)/path-$(subst /,-,$(SOURCES))
 .PHONY: run test test-unit test-api test-all proof contract token sdk clients lint lint-spec bench hot lock lock-engine release-spec wheel ci-packages
 .DEFAULT_GOAL := run
 
-run: $(RUN_STAMP) $(PATH_STAMP) ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
+run: $(RUN_STAMP) ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
 	@$(BIN)/python -m api run
 
-test: $(DEV_STAMP) $(PATH_STAMP) ## Run your tests, and the engine's that take seconds
+test: $(DEV_STAMP) ## Run your tests, and the engine's that take seconds
 	$(BIN)/python -m pytest $(ARGS)
 ifneq ($(TESTS),)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-unit test-api
@@ -39,24 +39,24 @@ ifneq ($(TESTS),)
 	$(IN_TESTS) pytest tests/system
 endif
 
-proof: $(DEV_STAMP) $(PATH_STAMP) ## Run what takes hours: mutants, soaks, surveys (SAMPLE=1 for a small part, always the same)
+proof: $(DEV_STAMP) ## Run what takes hours: mutants, soaks, surveys (SAMPLE=1 for a small part, always the same)
 ifneq ($(TESTS),)
 	$(IN_TESTS) tests.proof $(if $(SAMPLE),--sample)
 endif
 
-contract: $(DEV_STAMP) $(PATH_STAMP) ## Test the API against its contract, here or at URL
+contract: $(DEV_STAMP) ## Test the API against its contract, here or at URL
 	@$(BIN)/python -m api contract $(if $(URL),--url "$(URL)") $(ARGS)
 
 # DPOP is also the name of a setting, which knows no 1.
-token: $(RUN_STAMP) $(PATH_STAMP) ## Print an access token of the development issuer (SCOPE="read:messages", or empty; DPOP=1)
+token: $(RUN_STAMP) ## Print an access token of the development issuer (SCOPE="read:messages", or empty; DPOP=1)
 	@$(if $(filter 1,$(DPOP)),env -u DPOP )$(BIN)/python -m api token \
 		$(if $(filter 1,$(DPOP)),--dpop) $(if $(filter undefined,$(origin SCOPE)),,--scope "$$SCOPE")
 
 # LANG is also the name of the locale's variable, so only the command line's counts, and the locale gets its own again.
-sdk: $(DEV_STAMP) $(PATH_STAMP) ## Generate a client from the contract (LANG=python; without it, print the languages)
+sdk: $(DEV_STAMP) ## Generate a client from the contract (LANG=python; without it, print the languages)
 	@LANG=C.UTF-8 $(BIN)/python -m api sdk $(if $(filter command,$(origin LANG)),$(LANG),--list)
 
-lint: $(DEV_STAMP) $(PATH_STAMP) ## Check formatting, style and types
+lint: $(DEV_STAMP) ## Check formatting, style and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/python -m mypy
@@ -65,33 +65,35 @@ ifneq ($(TESTS),)
 	$(IN_TESTS) mypy
 endif
 
-lint-spec: $(DEV_STAMP) $(PATH_STAMP) ## Lint the contract, with Redocly's and Spectral's linters
+lint-spec: $(DEV_STAMP) ## Lint the contract, with Redocly's and Spectral's linters
 	@$(BIN)/python -m resource_server.testing.linting openapi.yaml
 
-release-spec: $(DEV_STAMP) $(PATH_STAMP) ## Record openapi.yaml as released: from then on the tests say what breaks its callers
+release-spec: $(DEV_STAMP) ## Record openapi.yaml as released: from then on the tests say what breaks its callers
 	@$(BIN)/python -m resource_server.testing.breaking openapi.yaml tests/released.yaml
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-lock: $(DEV_STAMP) $(PATH_STAMP) ## Pin what pyproject.toml adds to the engine's packages (ARGS=--upgrade for the newest)
+# Installs the engine's packages alone: a pin of yours may be at odds with a later engine's until it is renewed here.
+lock: | $(PATH_STAMP) ## Pin what pyproject.toml adds to the engine's packages (ARGS=--upgrade for the newest)
+	@$(PIP_INSTALL) -r $(ENGINE)/requirements-dev.txt
 	@$(BIN)/python -m resource_server.developing.lock $(ENGINE) $(COMPILE) $(ARGS)
 
 # The engine's own: what it is developed with.
 
-clients: $(DEV_STAMP) $(PATH_STAMP) ## Build and call the clients in every language, and write down in docs/clients what was run
+clients: $(DEV_STAMP) ## Build and call the clients in every language, and write down in docs/clients what was run
 	cd $(ENGINE) && CLIENTS_TABLE=write $(CURDIR)/$(BIN)/python -m pytest tests/system/test_clients.py
 
-bench: $(DEV_STAMP) $(PATH_STAMP) $(VENV)-bench/installed ## Time the API and its peers side by side (ARGS="--help")
+bench: $(DEV_STAMP) $(VENV)-bench/installed ## Time the API and its peers side by side (ARGS="--help")
 	@$(IN_TESTS) benchmarks.throughput $(ARGS)
 
-hot: $(DEV_STAMP) $(PATH_STAMP) ## Compare what the hot functions cost with benchmarks/hot.json (ARGS=--record writes it anew)
+hot: $(DEV_STAMP) ## Compare what the hot functions cost with benchmarks/hot.json (ARGS=--record writes it anew)
 	@$(IN_TESTS) benchmarks.hot $(ARGS)
 
-wheel: $(DEV_STAMP) $(PATH_STAMP) ## Build the engine's wheel into dist/
+wheel: $(DEV_STAMP) ## Build the engine's wheel into dist/
 	$(IN_TESTS) hatchling build --target wheel --directory $(CURDIR)/dist
 
-lock-engine: $(DEV_STAMP) $(PATH_STAMP) ## Pin the newest releases that the engine's pyproject.toml allows
+lock-engine: $(DEV_STAMP) ## Pin the newest releases that the engine's pyproject.toml allows
 	cd $(ENGINE) && $(CURDIR)/$(COMPILE) --upgrade pyproject.toml -o requirements.txt
 	cd $(ENGINE) && $(CURDIR)/$(COMPILE) --upgrade -c requirements.txt \
 		--extra redis --extra tracing pyproject.toml -o requirements-extras.txt

@@ -30,11 +30,11 @@ async def token_info(token: str, *, request: Any) -> AccessToken:
     Raises:
         SecurityError: The token is refused. For rules of your own raise `AccessDenied` of `resource_server`.
     """
-    validator = request.scope.get(VALIDATOR) or _of_this_process()
+    validator = request.scope.get(VALIDATOR) or validator_of_environment()
     return await validator.validate(credentials_of(token, request.scope))
 
 
 @cache
-def _of_this_process() -> Auth0JWTBearerTokenValidator:
+def validator_of_environment() -> Auth0JWTBearerTokenValidator:
     """For an application that `make_app` hasn't made, like a plain `connexion.FlaskApp`."""
     return make_validator(Settings.load())

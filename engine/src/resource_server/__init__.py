@@ -1,8 +1,8 @@
 """A resource server of OAuth 2: an API whose contract, routes and authorization policy are one OpenAPI document.
 
-These are the engine's public names, with `main` of `resource_server.command`, `make_app` and `Lifespan` of
-`resource_server.serving`, and the fixtures of `resource_server.testing`. Importing this imports neither Connexion nor
-Flask.
+These are the engine's public names, with `main` of `resource_server.command`, what `resource_server.serving` and
+`resource_server.testing` have in their `__all__`, and what `resource_server.testing.contract` asks of a contract.
+Importing this imports neither Connexion nor Flask.
 """
 
 import warnings

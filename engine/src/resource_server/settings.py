@@ -68,9 +68,9 @@ def _issuers(name: str, text: str) -> tuple[str, ...]:
         raise SettingsError(f"{name}: {error}.") from error
 
 
-def _audience(_: str, text: str) -> str:
+def _audience(name: str, text: str) -> str:
     if not QUOTABLE.fullmatch(text):
-        raise SettingsError(f"AUTH0_AUDIENCE is {text!r}. Use ASCII without quotes and backslashes, like a URL.")
+        raise SettingsError(f"{name} is {text!r}. Use ASCII without quotes and backslashes, like a URL.")
     return text
 
 

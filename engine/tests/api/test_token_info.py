@@ -115,7 +115,7 @@ def test_function_works_in_a_plain_connexion_application(
 ) -> None:
     monkeypatch.setenv("AUTH0_DOMAIN", tenant.url)
     monkeypatch.setenv("AUTH0_AUDIENCE", AUDIENCE)
-    security._of_this_process.cache_clear()  # noqa: SLF001  # of the environment before
+    security.validator_of_environment.cache_clear()
     app = connexion.FlaskApp("plain")
     app.add_api(specification)
 

@@ -32,7 +32,7 @@ ROOMS = {
 
 
 def modules() -> Iterator[tuple[str, Path]]:
-    """Each module, with its room."""
+    """Each module, with its room. The template is none: it is a house's own files, which nothing here imports."""
     for path in SOURCES.rglob("*.py"):
         room = path.relative_to(SOURCES).parts[0].removesuffix(".py").removeprefix("__init__")
         if room != "template":
