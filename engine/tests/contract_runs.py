@@ -18,7 +18,6 @@ from resource_server.developing.contract_tests.operations import ANY_LOGIN, Logi
 from resource_server.developing.contract_tests.results import Result, Verdict
 from resource_server.developing.contract_tests.running import Options, Run
 from resource_server.developing.contract_tests.trust import Trust
-from resource_server.serving.app import build
 from resource_server.serving.background import in_background
 from resource_server.tokens.issuer import Issuer
 from tests.application_mutants import Mutant
@@ -48,7 +47,7 @@ def served(place: Path, tenant: Tenant, mutant: Mutant) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(SHOP))
         mutant.change(patch)
-        with in_background(build(create_app(settings)), port) as url:
+        with in_background(create_app(settings), port) as url:
             yield url
 
 

@@ -11,7 +11,6 @@ import yaml
 from api import handlers
 from resource_server.contract.loading import load_contract
 from resource_server.contract.spec import ContractError, declared_scopes, operations, usage
-from resource_server.serving.app import build
 from resource_server.settings import Settings
 from tests.sample import SPECIFICATION, create_app
 
@@ -211,7 +210,7 @@ def test_references_to_other_files_and_numbers_as_names_are_served(tmp_path: Pat
     }
     path = tmp_path / "openapi.yaml"
     path.write_text(yaml.safe_dump(contract))
-    app = build(create_app(SETTINGS, specification=path))
+    app = create_app(SETTINGS, specification=path)
     assert [app.test_client().get(f"/api/{name}").status_code for name in ("public", "private")] == [200, 401]
 
 
@@ -239,7 +238,7 @@ def test_contract_that_connexion_cannot_serve_does_not_start(tmp_path: Path) -> 
         yaml.safe_dump(changed(lambda c: c["paths"].update({"/api/pri{vate": c["paths"].pop("/api/public")})))
     )
     with pytest.raises(ContractError):
-        build(create_app(SETTINGS, specification=path))
+        create_app(SETTINGS, specification=path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "a: [", "openapi: 3.0.3", "\x00", "&a [*a]", "openapi: 3.0.3\nx: .nan"])

@@ -10,9 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-import resource_server.serving.bridge
-import resource_server.serving.limits
 from benchmarks.loads import Load, Tokens, send_and_count
+from resource_server.serving import bodies, flow
 from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from tests.api.test_flaskapp import KINDS
@@ -80,7 +79,7 @@ def test_body_that_is_too_long_is_refused(
 
 
 def test_body_that_does_not_come_is_not_waited_for(in_loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resource_server.serving.limits, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.3)
     address = httpx.URL(in_loop)
     with socket.create_connection((address.host, address.port or 80), timeout=5) as connection:
         connection.sendall(
@@ -117,7 +116,7 @@ def test_connection_that_brings_no_whole_request_in_time_is_closed(tenant: Tenan
 
 
 def test_client_that_does_not_read_a_stream_is_given_up(in_loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resource_server.serving.bridge, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(flow, "SEND_SECONDS", 0.5)
     address = httpx.URL(in_loop)
     deaf = [
         socket.create_connection((address.host, address.port or 80)) for _ in range(4)
@@ -132,7 +131,7 @@ def test_client_that_does_not_read_a_stream_is_given_up(in_loop: str, monkeypatc
 
 @pytest.mark.usefixtures("wrk")
 def test_more_requests_than_can_be_computed_are_refused_and_health_is_not(tenant: Tenant) -> None:
-    """Handlers that compute hold Python's lock, so what waits for it is known only if requests take turns."""
+    """Whether there is room is known before anything is done for a request."""
     load = Load("plain", "GET /plain", "/plain")
     with production(tenant, KINDS / "openapi.yaml", MAX_REQUESTS="4") as url, ThreadPoolExecutor(1) as thread:
         sending = thread.submit(send_and_count, load, url, NO_TOKENS, seconds=4, connections=300, cpu=0)

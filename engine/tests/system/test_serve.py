@@ -1,23 +1,17 @@
 """The API in production answers as it does in development, from threads that one slow request doesn't hold up."""
 
-import asyncio
 import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from ipaddress import ip_network
 from typing import Any
 
 import httpx
 import pytest
-from connexion.middleware import MiddlewarePosition
 
-from resource_server.serving.app import build
 from resource_server.serving.background import in_background
-from resource_server.serving.flaskapp import takes_place_of
-from resource_server.serving.stack import never_waits
 from resource_server.settings import Settings
-from tests.api.test_flaskapp import JSON, KINDS, REQUESTS
+from tests.api.test_flaskapp import KINDS, REQUESTS
 from tests.attacks import CASES
 from tests.processes import api, running
 from tests.sample import create_app
@@ -69,18 +63,6 @@ def test_handler_of_any_kind_answers_as_in_development(
     assert answer(kinds) == answer(kinds_in_development)
 
 
-def thread(url: str, **options: Any) -> str:
-    response = httpx.request(options.pop("method", "GET"), url + "/thread", trust_env=False, **options)
-    return str(response.raise_for_status().json()["thread"])
-
-
-def test_request_without_a_body_stays_in_the_servers_thread(kinds: str, kinds_in_development: str) -> None:
-    """If it doesn't, another release of granian does something else, and each request is handed over twice."""
-    assert not thread(kinds).startswith("WSGI")
-    assert thread(kinds, method="POST", json={}, headers=JSON).startswith("WSGI")
-    assert thread(kinds_in_development).startswith("WSGI")
-
-
 def test_handlers_that_block_do_not_hold_up_others(kinds: str) -> None:
     with ThreadPoolExecutor(20) as threads, httpx.Client(base_url=kinds, trust_env=False) as client:
         begun = time.monotonic()
@@ -125,36 +107,6 @@ def test_requests_that_wait_for_the_issuer_hold_no_thread() -> None:
         assert client.get("/api/public").status_code == 200
         assert not wait(waiting, timeout=0).done
         assert {future.result().status_code for future in waiting} == {503}
-
-
-class Waits:
-    """A middleware of somebody's own."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, *request: Any) -> None:
-        await asyncio.sleep(0)
-        await self.app(*request)
-
-
-@pytest.mark.parametrize("position", MiddlewarePosition)
-def test_middleware_of_ones_own_can_stand_before_any_of_connexions(
-    tenant: Tenant, position: MiddlewarePosition
-) -> None:
-    app = create_app(settings(tenant))
-    app.add_middleware(Waits, position)
-    stack = list(build(app).middleware.middleware_stack)
-    place = next(place for place, middleware in enumerate(stack) if isinstance(middleware, Waits))
-    assert takes_place_of(type(stack[place + 1])) is position.value
-
-
-def test_middlewares_of_ones_own_run_in_the_event_loop(tenant: Tenant) -> None:
-    app = create_app(settings(tenant, cors_origins=("https://spa.example.com",), trusted_proxies=(ip_network("::1"),)))
-    assert never_waits(build(app).middleware.middleware_stack)
-    app = create_app(settings(tenant))
-    app.add_middleware(Waits)
-    assert not never_waits(build(app).middleware.middleware_stack)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

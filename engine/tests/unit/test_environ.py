@@ -1,8 +1,9 @@
 """Flask sees the header fields that validation and authorization have seen, and no other as one of those."""
 
-from a2wsgi.wsgi import Body
+from starlette.types import Message
 
-from resource_server.serving.bridge import _environ
+from resource_server.serving.exchange import Exchange
+from resource_server.serving.flasks import environ
 
 
 def variables(*fields: tuple[bytes, bytes]) -> dict[str, object]:
@@ -13,8 +14,12 @@ def variables(*fields: tuple[bytes, bytes]) -> dict[str, object]:
         "query_string": b"\xff",
         "headers": list(fields),
     }
-    body: Body = None  # type: ignore[assignment]  # nothing reads it
-    return _environ(scope, body)
+    return environ(Exchange(scope, receive))
+
+
+async def receive() -> Message:
+    """Nothing comes."""
+    return {"type": "http.disconnect"}
 
 
 def test_length_and_type_of_the_body_are_those_of_their_own_fields_only() -> None:

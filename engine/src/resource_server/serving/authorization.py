@@ -1,7 +1,6 @@
 """Authorization by the contract: Connexion's security layer, with challenges and without its gaps.
 
 Each operation finds the token that its request presents, has its requirements verified, and refuses with a challenge.
-Takes its place in Connexion's list of middlewares.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,18 +9,16 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from connexion.lifecycle import ConnexionRequest
-from connexion.middleware.security import SecurityAPI, SecurityMiddleware, SecurityOperation
+from connexion.middleware.security import SecurityOperation
 from connexion.operations import AbstractOperation
-from connexion.spec import Specification
 from connexion.utils import get_function_from_name
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from resource_server.contract.spec import scheme_kind
-from resource_server.serving.admission import TURN
-from resource_server.serving.requirements import NothingPresented, Requirements, takes
-from resource_server.serving.threads import THREAD, USED, need_event_loop
+from resource_server.serving.exchange import Exchange
+from resource_server.serving.requirements import SECURITY_MAP, NothingPresented, Requirements, takes
 from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator
 from resource_server.tokens.credentials import Credentials, presented
 from resource_server.tokens.errors import MissingCredentials, Protection, SecurityError
@@ -56,12 +53,22 @@ class ProtectedResource(NamedTuple):
     url: str | None = None
 
 
-class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
-    """Authorizes the requests of one operation."""
+class Authorization:
+    """Authorizes the requests of one operation.
 
-    def protect(self, resource: ProtectedResource, definition: Mapping[str, Any]) -> None:
-        """Say what it belongs to, and what the contract says of it."""
-        schemes = [self.security_schemes[name] for requirement in self.security or () for name in requirement]
+    Args:
+        operation: Connexion's.
+        definition: What the contract says of it.
+        resource: What it belongs to.
+    """
+
+    def __init__(
+        self, operation: AbstractOperation, definition: Mapping[str, Any], resource: ProtectedResource
+    ) -> None:
+        self._verify = SecurityOperation.from_operation(
+            operation, next_app=None, security_handler_factory=Requirements(SECURITY_MAP)
+        ).verification_fn
+        schemes = [operation.security_schemes[name] for requirement in operation.security for name in requirement]
         self._schemes = tuple(
             dict.fromkeys(name for scheme in schemes for name in _spoken(scheme, resource.protection))
         )
@@ -72,21 +79,27 @@ class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
         self._acr_values: str | None = definition.get("x-acr-values")
         self._max_age: int | None = definition.get("x-max-age")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.security:
-            credentials = await self._verify(scope)
-            if credentials and credentials.proofs:
-                send = self._with_nonce(send)
-        await self.next_app(scope, receive, send)
+    async def __call__(self, exchange: Exchange) -> None:
+        """Authorize a request.
 
-    async def _verify(self, scope: Scope) -> Credentials | None:
+        Raises:
+            SecurityError: It is refused.
+            HTTPException: It is refused, by a function that isn't for access tokens.
+        """
+        credentials = await self._authorize(exchange.scope)
+        nonces = self._validator.dpop and self._validator.dpop.nonces
+        if nonces and credentials and credentials.proofs:
+            # The newest, so that a client always has one that is good (RFC 9449, section 8.2).
+            exchange.fields.append((b"dpop-nonce", nonces.current().encode()))
+
+    async def _authorize(self, scope: Scope) -> Credentials | None:
         scope[VALIDATOR] = self._validator
         scope[CREDENTIALS] = credentials = None
         try:
             if self._protection.schemes:
                 scope[CREDENTIALS] = credentials = self._presented(scope)
             request = _Request(scope)
-            await self.verification_fn(request)
+            await self._verify(request)
             if self._acr_values is not None or self._max_age is not None:
                 token = _access_token(request.context["token_info"])
                 self._validator.require_authentication(token, self._acr_values, self._max_age)
@@ -106,8 +119,6 @@ class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
     def _presented(self, scope: Scope) -> Credentials | None:
         fields = _fields(scope, b"authorization")
         credentials = presented(fields, scope["query_string"], self._protection.schemes)
-        if credentials and THREAD in scope:
-            credentials.before_waiting, credentials.before_blocking = need_event_loop, scope[TURN].end
         if credentials is None or credentials.scheme == "Bearer":
             return credentials
         # As the client has sent it: a proxy may have changed the rest of the URL, so that is configured.
@@ -117,22 +128,7 @@ class _AuthorizedOperation(SecurityOperation):  # type: ignore[misc]
             proofs=tuple(_fields(scope, b"dpop")),
             method=scope["method"],
             url=f"{self._url}{path.decode('latin-1')}",
-            used=scope.get(USED, set()),
         )
-
-    def _with_nonce(self, send: Send) -> Send:
-        """Hands out the newest nonce, so that a client always has one that is good (RFC 9449, section 8.2)."""
-        nonces = self._validator.dpop and self._validator.dpop.nonces
-        if not nonces:
-            return send
-
-        async def send_with_nonce(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                nonce = b"dpop-nonce", nonces.current().encode()
-                message = {**message, "headers": [*message.get("headers", ()), nonce]}
-            await send(message)
-
-        return send_with_nonce
 
 
 def _access_token(token_info: Any) -> AccessToken:
@@ -159,34 +155,3 @@ def takes_proofs(scheme: Mapping[str, Any]) -> bool:
 def _fields(scope: Scope, wanted: bytes) -> list[str]:
     # RFC 9110, section 5.5: white space around a value is none of it. Not every server takes it away.
     return [value.decode("latin-1").strip(" \t") for name, value in scope["headers"] if name == wanted]
-
-
-class _AuthorizedAPI(SecurityAPI):  # type: ignore[misc]
-    def __init__(
-        self, *args: Any, resource: ProtectedResource, security_map: dict[str, Any] | None = None, **kwargs: Any
-    ) -> None:
-        self._resource = resource
-        self._requirements = Requirements(security_map)  # super() calls make_operation
-        super().__init__(*args, security_map=security_map, **kwargs)
-
-    def make_operation(self, operation: AbstractOperation) -> SecurityOperation:
-        made = _AuthorizedOperation.from_operation(
-            operation, next_app=self.next_app, security_handler_factory=self._requirements
-        )
-        made.protect(self._resource, operation._operation)  # noqa: SLF001  # as the contract has it, with `x-…`
-        return made
-
-
-class Authorization(SecurityMiddleware):  # type: ignore[misc]
-    """Takes the place of Connexion's `SecurityMiddleware`, for one application's resource."""
-
-    takes_place_of = SecurityMiddleware
-    api_cls = _AuthorizedAPI
-
-    def __init__(self, app: ASGIApp, resource: ProtectedResource) -> None:
-        super().__init__(app)
-        self._resource = resource
-
-    def add_api(self, specification: Specification, **kwargs: Any) -> SecurityAPI:
-        """Add the operations of a contract."""
-        return super().add_api(specification, resource=self._resource, **kwargs)

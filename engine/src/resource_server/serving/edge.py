@@ -1,101 +1,108 @@
 """What surrounds every answer, errors included: the proxy in front, CORS, and header fields that browsers heed."""
 
-from collections.abc import Iterable
-from functools import partial
-from typing import Any
+from collections.abc import Collection, Iterable
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Receive, Scope
 
 from resource_server.contract.spec import Contract, usage
 from resource_server.networks import Networks, comes_from
-from resource_server.serving.records import RECORD, note
+from resource_server.serving.exchange import Answer, Exchange, Fields
 
-
-def edge_middlewares(*, trusted_proxies: Networks, cors_origins: Iterable[str], contract: Contract) -> list[Any]:
-    """The middlewares for the front of the stack, outermost first.
-
-    Args:
-        trusted_proxies: From where `X-Forwarded-*` is believed; empty for nowhere. The proxies must set or remove each.
-        cors_origins: The origins whose pages may read answers, exact to the character.
-        contract: Whose methods and header fields those pages may use.
-    """
-    used = usage(contract)
-    cors = partial(
-        CORSMiddleware,
-        allow_origins=tuple(cors_origins),
-        allow_methods=sorted({*used.methods, "HEAD"}),
-        allow_headers=sorted({*used.request_headers, "Authorization", "Content-Type", "DPoP"}),
-        expose_headers=sorted(
-            {*used.response_headers, "WWW-Authenticate", "Retry-After", "X-Request-Id", "DPoP-Nonce"}
-        ),
-        max_age=600,
-    )
-    proxy = [partial(Forwarded, trusted=trusted_proxies)] if trusted_proxies else []
-    return [*proxy, SafeHeaders, *([cors] if cors_origins else [])]
+_SAFE = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+_PRIVATE = (b"cache-control", b"no-store")
 
 
 def own_path(scope: Scope) -> str:
     """The path without what a proxy has put in front."""
     path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root) if root else path
 
 
-class SafeHeaders:
-    """Sniffs nothing, refers nowhere, and keeps what was answered to a token out of caches (RFC 9111, section 3.5).
+class Edge:
+    """Where requests come in and answers go out.
 
-    Names the id of the request, and notes the status of its answer.
+    Args:
+        trusted_proxies: From where `X-Forwarded-*` is believed, and the id that `X-Request-Id` brings is taken over;
+            empty for nowhere. The proxies must set or remove each.
+        cors_origins: The origins whose pages may read answers, exact to the character.
+        contracts: Whose methods and header fields those pages may use.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(
+        self, *, trusted_proxies: Networks, cors_origins: Collection[str], contracts: Iterable[Contract]
+    ) -> None:
+        self._trusted = trusted_proxies
+        self._cors = _cors(cors_origins, contracts) if cors_origins else None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        authorized = any(name == b"authorization" for name, _ in scope["headers"])
-        wanted = SAFE | _PRIVATE if authorized else SAFE
-        record = scope[RECORD]
+    def enter(self, scope: Scope, receive: Receive) -> Exchange:
+        """Begin an exchange; what a trusted proxy says of the request is believed."""
+        if not (self._trusted and comes_from(scope, self._trusted)):
+            return Exchange(dict(scope), receive)
+        exchange = Exchange(_as_forwarded(scope), receive, _brought_id(scope))
+        exchange.record["path"] = scope["path"]
+        return exchange
 
-        async def send_safely(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message.get("headers", ()))
-                missing = wanted.keys() - {name.lower() for name, _ in headers}
-                headers += [(name, wanted[name]) for name in wanted if name in missing]
-                headers.append((b"x-request-id", record["request_id"].encode()))
-                record["status"] = message["status"]
-                message = {**message, "headers": headers}
-            await send(message)
+    def preflight(self, exchange: Exchange) -> Response | None:
+        """The answer to a browser that asks whether a page may send a request."""
+        if self._cors and exchange.scope["method"] == "OPTIONS":
+            headers = Headers(scope=exchange.scope)
+            if "origin" in headers and "access-control-request-method" in headers:
+                return self._cors.preflight_response(headers)
+        return None
 
-        await self._app(scope, receive, send_safely)
+    def leave(self, exchange: Exchange, answer: Answer) -> Fields:
+        """All header fields of an answer."""
+        names = {name for name, _ in answer.fields}
+        fields = [*answer.fields, *exchange.fields]
+        fields += [field for field in _SAFE if field[0] not in names]
+        if _PRIVATE[0] not in names and exchange.field(b"authorization") is not None:
+            fields.append(_PRIVATE)  # RFC 9111, section 3.5: what was answered to a token stays out of caches
+        fields.append((b"x-request-id", exchange.record["request_id"].encode("latin-1")))
+        if self._cors and (origin := exchange.field(b"origin")) is not None:
+            headers = MutableHeaders(raw=fields)
+            headers.update(self._cors.simple_headers)
+            if self._cors.is_allowed_origin(text := origin.decode("latin-1")):
+                self._cors.allow_explicit_origin(headers, text)
+        return fields
 
 
-SAFE = {b"x-content-type-options": b"nosniff", b"referrer-policy": b"no-referrer"}
-"""Header fields of each answer."""
+def _cors(origins: Iterable[str], contracts: Iterable[Contract]) -> CORSMiddleware:
+    methods, asked, told = {"HEAD"}, set(_REQUEST_FIELDS), set(_ANSWER_FIELDS)
+    for contract in contracts:
+        used = usage(contract)
+        methods |= used.methods
+        asked |= used.request_headers
+        told |= used.response_headers
+    return CORSMiddleware(
+        _nothing,
+        allow_origins=tuple(origins),
+        allow_methods=sorted(methods),
+        allow_headers=sorted(asked),
+        expose_headers=sorted(told),
+        max_age=600,
+    )
 
-_PRIVATE = {b"cache-control": b"no-store"}
+
+_REQUEST_FIELDS = "Authorization", "Content-Type", "DPoP"
+_ANSWER_FIELDS = "WWW-Authenticate", "Retry-After", "X-Request-Id", "DPoP-Nonce"
 
 
-class Forwarded:
-    """Believes a trusted proxy what the client asked for: X-Forwarded-For, -Proto, -Host and -Prefix.
+async def _nothing(*_: object) -> None:
+    """In place of an application: only the rules of CORS are used."""
 
-    Each field's last value counts, which the proxy itself has written.
-    """
 
-    def __init__(self, app: ASGIApp, trusted: Networks) -> None:
-        self._app = app
-        self._trusted = trusted
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and comes_from(scope, self._trusted):
-            scope = _as_forwarded(scope)
-            note(scope, client=scope["client"][0])
-        await self._app(scope, receive, send)
+def _brought_id(scope: Scope) -> str | None:
+    found = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    text = found[-1].decode("latin-1") if found else ""
+    return text if text.isascii() and text.isprintable() and 0 < len(text) <= 128 else None
 
 
 def _as_forwarded(scope: Scope) -> Scope:
+    """What the client has asked the proxy for. Each field's last value counts, which the proxy itself has written."""
     headers = Headers(scope=scope)
     names = ("for", "proto", "host", "prefix")
     said = {name: _last(",".join(headers.getlist(f"x-forwarded-{name}"))) for name in names}

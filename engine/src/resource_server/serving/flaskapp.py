@@ -1,209 +1,238 @@
-"""Connexion's Flask app, without what it does anew on every request.
+"""The application, as users of Connexion and of Flask know it."""
 
-Connexion inspects a handler's signature and rebuilds its decorators on each call; here that is done once. It has Flask
-route a request again that has been routed and authorized: here Flask is told the outcome, and has no way of its own to
-an operation. `connexion.FlaskApp` in place of `FlaskApp` turns this off.
-"""
-
-from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property, partial
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, NoReturn
 
 import connexion
 import flask
-from connexion.apps.flask import FlaskApi, FlaskASGIApp, FlaskOperation
-from connexion.decorators import FlaskDecorator
-from connexion.decorators.response import SyncResponseDecorator
-from connexion.frameworks.flask import Flask as FlaskFramework
-from connexion.frameworks.flask import FlaskJSONProvider
-from connexion.middleware.abstract import ROUTING_CONTEXT
-from connexion.middleware.main import MiddlewarePosition
-from connexion.operations import AbstractOperation
+from connexion.frameworks.flask import flaskify_endpoint, flaskify_path
+from connexion.resolver import Resolver
 from connexion.spec import Specification
-from flask import appcontext_tearing_down
-from starlette.types import ASGIApp
-from werkzeug.exceptions import HTTPException
-from werkzeug.routing import MapAdapter, Rule
-from werkzeug.wrappers import Response
-from werkzeug.wsgi import get_host
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 
-from resource_server.serving.bridge import Bridge
-from resource_server.serving.direct import DirectHandler, LazyContext, has_hooks
+from resource_server.contract.loading import load_contract
+from resource_server.contract.spec import Contract, ContractError, base_path
+from resource_server.serving.authorization import Authorization
+from resource_server.serving.edge import Edge
+from resource_server.serving.exchange import Page, Record
+from resource_server.serving.flasks import Flask, Steps, others, view
+from resource_server.serving.flow import Flow
+from resource_server.serving.health import LIVE, READY, Health
+from resource_server.serving.lifespans import answer_lifespan
+from resource_server.serving.plans import Plan
+from resource_server.serving.problems import Errors, Handler
+from resource_server.serving.resource import metadata_pages, protected_resource
+from resource_server.serving.routing import Routes
+from resource_server.serving.swagger import SwaggerUI
+from resource_server.serving.threads import Threads
+from resource_server.settings import Settings
+from resource_server.tokens import Auth0JWTBearerTokenValidator
+
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
+"""What starts and stops in each process that serves: entered before its first request, left after its last."""
+
+_WRAP = "Wrap the application instead: `app = YourMiddleware(create_app())` is an ASGI application, too."
 
 
 class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes are not typed
-    """Takes the place of Connexion's."""
+    """Connexion's Flask app, whose operations are compiled once and whose requests take one way.
 
-    def __init__(self, import_name: str, *, server_args: dict[str, Any] | None = None, **options: Any) -> None:
-        self._middleware_app = FlaskASGI(import_name, server_args or {})
-        super(connexion.FlaskApp, self).__init__(import_name, **options)  # Connexion's would make another Flask
-        self.app = self._middleware_app.app
-        self.app.register_error_handler(HTTPException, self._http_exception)
+    `app` is Flask's. What Connexion's documentation says of `add_api`, `add_url_rule`, `route`, `add_error_handler` and
+    `test_client` holds. Hooks, extensions, blueprints and error handlers may be added until the first request.
 
-    def add_middleware(
-        self,
-        middleware_class: Callable[..., ASGIApp],
-        position: MiddlewarePosition = MiddlewarePosition.BEFORE_CONTEXT,
-        **options: Any,
-    ) -> None:
-        """Add a middleware before one of Connexion's, or before what takes its place."""
-        for place, middleware in enumerate(self.middleware.middlewares):
-            if takes_place_of(middleware) is position.value:
-                self.middleware.middlewares.insert(place, partial(middleware_class, **options))
-                return
-        raise ValueError(f"There is no middleware at the position {position.name}")
-
-
-def takes_place_of(middleware: Any) -> Any:
-    """The middleware of Connexion's that one takes the place of, by its own account; by default itself."""
-    middleware_class = middleware.func if isinstance(middleware, partial) else middleware
-    return getattr(middleware_class, "takes_place_of", middleware_class)
-
-
-class FlaskASGI(FlaskASGIApp):  # type: ignore[misc]
-    """Flask, as the stack's last application."""
-
-    def __init__(self, import_name: str, server_args: dict[str, Any]) -> None:
-        self.app = _Flask(import_name, **server_args)  # Connexion's would make a Flask; the rest is as there
-        self.app.json = FlaskJSONProvider(self.app)
-        self.app.config.update(PROPAGATE_EXCEPTIONS=True, TRAP_BAD_REQUEST_ERRORS=True, TRAP_HTTP_EXCEPTIONS=True)
-        self.asgi_app = Bridge(self.app.wsgi_app, self.app.answer_directly)
-
-    def add_api(self, specification: Specification, *, name: str | None = None, **options: Any) -> FlaskApi:
-        """Add the operations of a contract."""
-        api = _FlaskApi(specification, **options)
-        self.app.register_blueprint(api.blueprint, **({"name": name} if name is not None else {}))
-        return api
-
-
-class _Flask(flask.Flask):
-    """Leaves a request where Connexion has routed it, and prepares nothing that nobody uses.
-
-    Flask routes the other requests, to routes that are not of the contract.
+    Args:
+        import_name: The package that it belongs to.
+        settings: How it is served.
+        validator: Validates the access tokens of its requests.
+        lifespan: What starts and stops with it.
+        observers: Are told of each request when it has been answered.
     """
 
-    @cached_property
-    def _rules(self) -> dict[tuple[str | None, str | None], Rule]:
-        rules = ((rule, self.view_functions.get(rule.endpoint)) for rule in self.url_map.iter_rules())
-        return {view.key: rule for rule, view in rules if isinstance(view, _FlaskOperation)}
-
-    def _rule(self, scope: Mapping[str, Any]) -> Rule | None:
-        routing = scope.get("extensions", {}).get(ROUTING_CONTEXT, {})
-        return self._rules.get((routing.get("api_base_path"), routing.get("operation_id")))
-
-    def answer_directly(
-        self, scope: Mapping[str, Any], make_environ: Callable[[], dict[str, Any]], start_response: Any
-    ) -> Iterable[bytes] | None:
-        """Answer a request as `wsgi_app` does, if its handler needs little of what that prepares."""
-        rule = self._rule(scope)
-        view: Any = self.view_functions[rule.endpoint] if rule else None
-        any_host = self.config["TRUSTED_HOSTS"] is None
-        if view and view.direct and any_host and scope["method"] != "HEAD" and not has_hooks(self):
-            with self.app_context():
-                return self._call(view, scope, LazyContext(self, make_environ), start_response)
-        return None
-
-    def _call(self, view: Any, scope: Mapping[str, Any], context: LazyContext, start_response: Any) -> Iterable[bytes]:
-        direct: DirectHandler = view.direct
-        failure: BaseException | None = None
-        context.begin()
-        try:
-            try:
-                answer = direct(scope)
-                if not context.touched and (json := direct.json(answer)):
-                    media_type, body = json
-                    start_response("200 OK", [("Content-Type", media_type), ("Content-Length", str(len(body)))])
-                    return [body]
-                answer = view.respond(direct.typed(answer))
-            except Exception as error:  # noqa: BLE001  # Flask's error handlers say what becomes of it
-                answer = self.handle_user_exception(error)
-            response = self.finalize_request(answer)
-            return response(context.request.environ, start_response)
-        except BaseException as error:
-            failure = error
-            raise
-        finally:
-            context.end(failure)
-
-    def create_url_adapter(self, request: flask.Request | None) -> Any:
-        """What finds the view for a request."""
-        if request is None:
-            return super().create_url_adapter(request)
-        rule = self._rule(request.environ.get("asgi.scope", {}))
-        if rule is None:
-            return super().create_url_adapter(request)
-        if (trusted := self.config["TRUSTED_HOSTS"]) is not None:
-            get_host(request.environ, trusted)
-        return _Routed(rule, request.environ["asgi.scope"]["path_params"], partial(super().create_url_adapter, request))
-
-    def do_teardown_appcontext(self, *args: Any) -> None:
-        """Call the functions that are to be called when a context ends."""
-        if self.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
-            super().do_teardown_appcontext(*args)
-
-
-class _Routed:
-    """In place of Flask's router, for a request that has been routed."""
-
-    def __init__(self, rule: Rule, arguments: dict[str, Any], adapter: Callable[[], MapAdapter | None]) -> None:
-        self._rule = rule
-        self._arguments = arguments
-        self._make_adapter = adapter
-
-    def match(self, **_: Any) -> tuple[Rule, dict[str, Any]]:
-        """The operation's rule, and the arguments from its path."""
-        return self._rule, self._arguments
-
-    @cached_property
-    def _adapter(self) -> Any:
-        return self._make_adapter()
-
-    def __getattr__(self, name: str) -> Any:  # for `url_for`
-        return getattr(self._adapter, name)
-
-
-class _FlaskApi(FlaskApi):  # type: ignore[misc]
-    def make_operation(self, operation: AbstractOperation) -> FlaskOperation:
-        """The view of an operation."""
-        made = _FlaskOperation.from_operation(operation, pythonic_params=self.pythonic_params, jsonifier=self.jsonifier)
-        made.operation = operation
-        made.key = self.base_path, operation.operation_id
-        return made
-
-    def _add_operation_internal(
-        self, method: str, path: str, operation: FlaskOperation, name: str | None = None
+    def __init__(  # its own, in place of Connexion's stack of middlewares
+        self,
+        import_name: str,
+        *,
+        settings: Settings,
+        validator: Auth0JWTBearerTokenValidator,
+        lifespan: Lifespan,
+        observers: list[Callable[[Record], None]],
     ) -> None:
-        self.blueprint.add_url_rule(path, name, operation, methods=[method], build_only=True)
+        self.app = Flask(import_name)
+        self.app.register_error_handler(WerkzeugHTTPException, _as_starlettes)
+        self._settings = settings
+        self._validator = validator
+        self._lifespan = lifespan
+        self._observers = observers
+        self._resource = protected_resource(settings, validator)
+        self._health = Health(validator)
+        self._threads = Threads()
+        self._errors = Errors(self._threads.run, development=settings.development)
+        self._routes = Routes()
+        self._contracts: list[Contract] = []
+        self._paths: set[str] = set()
+        self._pages: dict[str, Page] = {}
+        self._flow: Flow | None = None
+
+    def add_api(  # Connexion's options, of which there are more
+        self,
+        specification: Path | str | Contract,
+        *,
+        base_path: str | None = None,
+        name: str | None = None,
+        resolver: Resolver | Callable[[str], Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """Add the operations of a contract. Each is compiled now, so what can't be served is known at the start.
+
+        Args:
+            specification: The contract: a document, or its path.
+            base_path: Below which they are, in place of the path of the contract's first server.
+            name: Of Flask's blueprint, in place of the base path.
+            resolver: Finds the handlers.
+            options: `pythonic_params`, `strict_validation`, `validate_responses` and `uri_parser_class`.
+
+        Raises:
+            ContractError: The contract can't be served or enforced as it stands.
+            TypeError: An option is none of these.
+        """
+        if unknown := options.keys() - _OPTIONS:
+            raise TypeError(f"add_api takes no {', '.join(sorted(unknown))}: the contract and the settings say that")
+        self._must_be_open("add_api")
+        contract = specification if isinstance(specification, dict) else load_contract(Path(specification))
+        base = _base_path(contract) if base_path is None else base_path.rstrip("/")
+        options.setdefault("validate_responses", self._settings.development)
+        resolver = Resolver(resolver) if callable(resolver) else resolver or Resolver()
+        try:
+            plans = self._compile(contract, base, resolver, options)
+        except Exception as error:
+            raise ContractError(f"Connexion can't serve the contract: {type(error).__name__}: {error}") from error
+        blueprint = flask.Blueprint(flaskify_endpoint(base) or "/", __name__, url_prefix=base or None)
+        for plan in plans:
+            operation = plan.operation
+            path = flaskify_path(operation.path, operation.get_path_parameter_types())
+            endpoint = flaskify_endpoint(operation.operation_id, operation.randomize_endpoint)
+            blueprint.add_url_rule(path, endpoint, view(plan), methods=[plan.method], build_only=True)
+            self._routes.add(plan)
+        self.app.register_blueprint(blueprint, **({"name": name} if name is not None else {}))
+        for plan in plans:
+            endpoint = flaskify_endpoint(plan.operation.operation_id, plan.operation.randomize_endpoint)
+            (self.app.rules[plan],) = self.app.url_map.iter_rules(f"{name or blueprint.name}.{endpoint}")
+        self._contracts.append(contract)
+        self._paths |= {base + path for path in contract["paths"]}
+        self._add_pages(contract, base)
+
+    def _compile(self, contract: Contract, base: str, resolver: Resolver, options: dict[str, Any]) -> list[Plan]:
+        spec = Specification.load(contract)
+        spec.base_path = base
+        plans = []
+        for path, item in spec["paths"].items():
+            for method in item.keys() & _METHODS:
+                operation = spec.operation_cls.from_spec(
+                    spec,
+                    path=path,
+                    method=method,
+                    resolver=resolver,
+                    uri_parser_class=options.get("uri_parser_class"),
+                )
+                definition = spec.get_operation(path, method)
+                authorization = Authorization(operation, definition, self._resource) if operation.security else None
+                plans.append(Plan(operation, base + path, authorization, options))
+        return plans
+
+    def _add_pages(self, contract: Contract, base: str) -> None:
+        shown = self._settings.swagger_ui
+        pages = metadata_pages(self._resource, contract, swagger_ui=shown)
+        if shown:
+            pages |= SwaggerUI(
+                contract,
+                base,
+                resource=self._resource,
+                client_id=self._settings.client_id,
+                public_url=self._settings.public_url,
+            ).pages()
+        self._pages = pages | self._pages
+
+    def add_url_rule(
+        self,
+        rule: str,
+        endpoint: str | None = None,
+        view_func: Callable[..., Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """Add a route of Flask's, beside the contract."""
+        self.app.add_url_rule(rule, endpoint, view_func, **options)
+
+    def add_error_handler(self, code_or_exception: int | type[Exception], function: Handler) -> None:
+        """Have a function, plain or a coroutine's, answer errors of a class, or refusals with a status."""
+        self._must_be_open("add_error_handler")
+        self._errors.add(code_or_exception, function)
+
+    def add_middleware(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused: there is no stack to put it in."""
+        raise TypeError(f"add_middleware isn't supported. {_WRAP}")
+
+    def add_wsgi_middleware(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused: Flask isn't called as a WSGI application."""
+        raise TypeError(f"add_wsgi_middleware isn't supported. {_WRAP}")
+
+    def run(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused: the command line runs it."""
+        raise TypeError("run isn't supported: use `python -m api run`, or any server for ASGI applications.")
+
+    def _must_be_open(self, name: str) -> None:
+        if self._flow is not None:
+            raise RuntimeError(f"{name} comes too late: the application has begun to answer requests")
+
+    def complete(self) -> Flow:
+        """Complete the application: nothing can be added to it afterwards."""
+        if self._flow is None:
+            trace = None
+            if self._settings.tracing:
+                from resource_server.serving.tracing import Tracing
+
+                trace = Tracing(self._settings.trusted_proxies)
+            self._flow = Flow(
+                health=self._health,
+                health_paths={LIVE, READY} - self._paths,
+                edge=Edge(
+                    trusted_proxies=self._settings.trusted_proxies,
+                    cors_origins=self._settings.cors_origins,
+                    contracts=self._contracts,
+                ),
+                pages={path: page for path, page in self._pages.items() if path not in self._paths},
+                routes=self._routes,
+                others=others(self.app),
+                steps=Steps(self.app),
+                errors=self._errors,
+                threads=self._threads,
+                max_requests=self._settings.max_requests,
+                max_body=self._settings.max_body,
+                observers=self._observers,
+                trace=trace,
+            )
+        return self._flow
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application."""
+        flow = self._flow or self.complete()
+        if scope["type"] == "http":
+            await flow(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            self._health.begin()
+            await answer_lifespan(self._lifespan(self), receive, send, tracing=self._settings.tracing)
+        else:
+            await send({"type": "websocket.close"})
 
 
-class _FlaskOperation(FlaskOperation):  # type: ignore[misc]
-    """A view whose decorators are made once."""
+_METHODS = {"get", "put", "post", "delete", "patch"}
+_OPTIONS = {"pythonic_params", "strict_validation", "validate_responses", "uri_parser_class"}
+_base_path = base_path
 
-    operation: AbstractOperation
-    key: tuple[str, str]
 
-    @cached_property
-    def _decorated(self) -> Callable[[Any], Response]:
-        decorator = FlaskDecorator(pythonic_params=self.pythonic_params, jsonifier=self.jsonifier)
-        decorated: Callable[[Any], Response] = decorator.decorate(self._fn)
-        return decorated
-
-    @cached_property
-    def direct(self) -> DirectHandler | None:
-        """The handler, if it can be called without what Flask prepares."""
-        return DirectHandler.of(self._fn, self.operation.path)
-
-    @cached_property
-    def respond(self) -> Callable[[Any], Response]:
-        """Makes a response of what a handler has returned."""
-        decorator = SyncResponseDecorator(framework=FlaskFramework, jsonifier=self.jsonifier)
-        respond: Callable[[Any], Response] = decorator(lambda answer: answer)
-        return respond
-
-    @cached_property
-    def _uri_parser(self) -> Any:
-        operation = self.operation
-        return operation.uri_parser_class(operation.parameters, operation.body_definition())
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Response:
-        return self._decorated(FlaskFramework.get_request(uri_parser=self._uri_parser))
+def _as_starlettes(error: WerkzeugHTTPException) -> NoReturn:
+    """Flask's error, for the handlers of Connexion."""
+    raise HTTPException(error.code or 500, error.description) from error

@@ -1,10 +1,8 @@
 """Whether the process lives, and whether it can serve: for whoever starts, stops and balances processes."""
 
 import json
-from collections.abc import Container
 
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 
@@ -12,33 +10,27 @@ LIVE, READY = "/healthz", "/readyz"
 
 
 class Health:
-    """Answers `/healthz` and `/readyz`, unless the contract has these paths, and fetches the keys at the start.
+    """What is answered at `/healthz` and `/readyz`, unless the contract has these paths.
 
     An API is ready while it holds usable keys of each issuer. One that holds them stays so while issuers fail.
 
     Args:
-        app: The application.
         validator: Whose keys count.
-        paths: Those of the contract.
     """
 
-    def __init__(self, app: ASGIApp, validator: Auth0JWTBearerTokenValidator, paths: Container[str]) -> None:
-        self._app = app
+    def __init__(self, validator: Auth0JWTBearerTokenValidator) -> None:
         self._validator = validator
-        self._own = {path for path in (LIVE, READY) if path not in paths}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            self._validator.unready()  # begins to fetch
-        if scope["type"] == "http" and scope["path"] in self._own:
-            response = self._ready() if scope["path"] == READY else _answer(200, "alive")
-            await response(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+    def begin(self) -> None:
+        """Begin to fetch the keys."""
+        self._validator.unready()
 
-    def _ready(self) -> Response:
-        unready = self._validator.unready()
-        return _answer(503, f"No keys are held of {', '.join(unready)}.") if unready else _answer(200, "ready")
+    def answer(self, path: str) -> Response:
+        """The answer at one of the two paths."""
+        unready = self._validator.unready() if path == READY else []
+        if unready:
+            return _answer(503, f"No keys are held of {', '.join(unready)}.")
+        return _answer(200, "ready" if path == READY else "alive")
 
 
 def _answer(status: int, text: str) -> Response:

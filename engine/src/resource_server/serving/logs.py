@@ -3,11 +3,14 @@
 import json
 import logging
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
-from resource_server.serving.records import Record
+from resource_server.serving.exchange import Record
 
 REQUESTS = "api.requests"
 _FACTS = "facts"
@@ -15,12 +18,102 @@ _logger = logging.getLogger(REQUESTS)
 
 
 def log_request(record: Record) -> None:
-    """Write the line of a request."""
-    if _logger.isEnabledFor(logging.INFO):
-        facts = {**record, "milliseconds": round(record["seconds"] * 1e3, 1)}
-        del facts["seconds"]
-        line = _logger.makeRecord(REQUESTS, logging.INFO, "", 0, "request", (), None, extra={_FACTS: facts})
-        _logger.handle(line)
+    """Write the line of a request: by the writer at once, if there is one, and to whoever else handles such lines."""
+    if not _logger.isEnabledFor(logging.INFO):
+        return
+    facts = {**record, "milliseconds": round(record["seconds"] * 1e3, 1)}
+    del facts["seconds"]
+    if _writer is not None:
+        _writer.write(facts)
+        if not _logger.handlers:
+            return
+    line = _logger.makeRecord(REQUESTS, logging.INFO, "", 0, "request", (), None, extra={_FACTS: facts})
+    _logger.handle(line)
+
+
+class RequestLog:
+    """Writes the lines of requests to standard output, in a thread: whoever doesn't read them holds nobody up.
+
+    Args:
+        form: `json` or `text`; by default text on a terminal, JSON elsewhere.
+    """
+
+    def __init__(self, form: str | None) -> None:
+        self._format = _text_line if _is_text(form) else _json_line
+        self._lines: deque[str] = deque()
+        self._wanted = threading.Event()
+        self._dropped = 0
+        threading.Thread(target=self._write, name="request-log", daemon=True).start()
+
+    def write(self, facts: Mapping[str, Any]) -> None:
+        """Have a line written; dropped, and counted, if too many wait."""
+        if len(self._lines) >= _MOST_LINES:
+            self._dropped += 1
+            return
+        self._lines.append(self._format(facts))
+        if not self._wanted.is_set():
+            self._wanted.set()
+
+    def flush(self) -> None:
+        """Wait until what there is has been written, but not for long."""
+        until = time.monotonic() + _FLUSH_SECONDS
+        while (self._lines or self._wanted.is_set()) and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def _write(self) -> None:
+        while True:
+            self._wanted.wait()
+            time.sleep(_GATHER)  # more come together than one by one
+            self._wanted.clear()
+            count = len(self._lines)
+            sys.stdout.write("".join(self._lines.popleft() for _ in range(count)))
+            sys.stdout.flush()
+            if dropped := self._dropped:
+                self._dropped -= dropped
+                _logger.warning("%s lines of requests were dropped: standard output isn't read fast enough", dropped)
+
+
+_MOST_LINES = 10_000
+_LONGEST_LINE = 4_096
+_GATHER = 0.02
+_FLUSH_SECONDS = 1.0
+
+_writer: RequestLog | None = None
+
+
+def write_requests(form: str | None) -> RequestLog:
+    """Have this process write the lines of requests itself, in place of the handlers of `logging`."""
+    global _writer  # noqa: PLW0603  # there is one standard output
+    _writer = RequestLog(form)
+    _logger.propagate = False
+    return _writer
+
+
+def _json_line(facts: Mapping[str, Any]) -> str:
+    head = f'{{"time": "{_stamp(time.time())}", "level": "info", "logger": "{REQUESTS}", "message": "request", '
+    return f"{head}{_dumps(facts)[1:_LONGEST_LINE]}\n"
+
+
+_dumps = json.JSONEncoder(default=str).encode
+
+
+def _text_line(facts: Mapping[str, Any]) -> str:
+    line = "".join(f" {name}={_plain(value)}" for name, value in facts.items() if value is not None)
+    return f"{_stamp(time.time())} {'INFO':7} request{line}"[:_LONGEST_LINE] + "\n"
+
+
+@lru_cache(2)
+def _second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+
+
+def _stamp(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{_second(whole)}.{int((seconds - whole) * 1e3):03}Z"
+
+
+def _is_text(form: str | None) -> bool:
+    return (form or ("text" if sys.stdout.isatty() else "json")) == "text"
 
 
 class JsonLines(logging.Formatter):
@@ -53,7 +146,7 @@ def logging_config(form: str | None, *, requests: bool) -> dict[str, Any]:
         form: `json` or `text`; by default text on a terminal, JSON elsewhere.
         requests: Whether each request gets a line.
     """
-    formatter = TextLines if (form or ("text" if sys.stdout.isatty() else "json")) == "text" else JsonLines
+    formatter = TextLines if _is_text(form) else JsonLines
     quiet: dict[str, Any] = {"handlers": [], "propagate": True}
     return {
         "version": 1,
@@ -70,7 +163,7 @@ def logging_config(form: str | None, *, requests: bool) -> dict[str, Any]:
 
 
 def _time(record: logging.LogRecord) -> str:
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03}Z"
+    return _stamp(record.created)
 
 
 def _plain(value: Any) -> str:

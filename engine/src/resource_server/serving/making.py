@@ -11,7 +11,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from resource_server.contract.spec import ContractError
-from resource_server.serving.app import build
 from resource_server.serving.flaskapp import FlaskApp
 from resource_server.settings import Settings, SettingsError
 
@@ -33,12 +32,14 @@ def make(factory: str, settings: Settings) -> FlaskApp:
         ApplicationError: It can't be made; if the settings or the contract are why, the message is theirs.
     """
     try:
-        return build(pkgutil.resolve_name(factory)(settings))
+        app: FlaskApp = pkgutil.resolve_name(factory)(settings)
+        app.complete()
     except (ContractError, SettingsError) as error:
         raise ApplicationError(str(error)) from error
     except (Exception, SystemExit) as error:
         said = f"{type(error).__name__}: {error}".removesuffix(": ")
         raise ApplicationError(f"{factory} can't make the application: {said}{_place(error)}") from error
+    return app
 
 
 def check(factory: str, settings: Settings) -> None:

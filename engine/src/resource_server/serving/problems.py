@@ -1,26 +1,21 @@
 """Every error as a problem document (RFC 9457) with a stable `code`."""
 
-import asyncio
 import inspect
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from connexion import FlaskApp
 from connexion.exceptions import ProblemException
-from connexion.lifecycle import ConnexionRequest, ConnexionResponse
-from connexion.middleware.exceptions import ExceptionMiddleware
-from starlette.concurrency import run_in_threadpool
+from connexion.lifecycle import ConnexionRequest
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 from werkzeug.exceptions import default_exceptions
 from werkzeug.http import HTTP_STATUS_CODES as STATUS_PHRASES
 
-from resource_server.serving.records import RECORD, note
-from resource_server.serving.threads import THREAD
+from resource_server.serving.exchange import Answer, Exchange
+from resource_server.serving.threads import Exit
 from resource_server.tokens.errors import InsufficientAuthentication, InsufficientScope, InvalidToken, SecurityError
 
 logger = logging.getLogger(__name__)
@@ -39,108 +34,100 @@ _FAILURE = "The server failed to answer this request. The fault is not the reque
 DOCTOR = " `python -m api doctor` explains it."
 """In development, what the details of tokens that are refused end with."""
 
+Handler = Callable[[ConnexionRequest, Any], Any]
+"""Answers an error, with a `ConnexionResponse` or a coroutine that returns one."""
 
-def answer_with_problems(app: FlaskApp, *, development: bool = False) -> None:
-    """Have the application answer every error with a problem document.
+
+class Errors:
+    """Answers every error with a problem document, unless a handler of one's own answers errors of its kind.
 
     Args:
-        app: The application.
         development: Whether refusals say where they are explained.
+        run: Runs a function that may block.
     """
-    app.add_error_handler(SecurityError, _development_error if development else _security_error)
-    app.add_error_handler(ProblemException, _http_error)
-    app.add_error_handler(HTTPException, _http_error)
-    app.add_error_handler(Exception, _failure)
 
+    def __init__(self, run: Callable[..., Awaitable[Any]], *, development: bool) -> None:
+        self._run = run
+        self._development = development
+        self._handlers: dict[type[Exception], Handler] = {}
+        self._by_status: dict[int, Handler] = {}
 
-class Errors(ExceptionMiddleware):  # type: ignore[misc]  # Connexion's classes are not typed
-    """Answers errors: in threads, too, and at less cost while nothing fails. What fails in that gets a plain answer."""
+    def add(self, code_or_exception: int | type[Exception], handler: Handler) -> None:
+        """Have a function answer errors of a kind: of a class, or refusals with a status."""
+        if isinstance(code_or_exception, int):
+            self._by_status[code_or_exception] = handler
+        else:
+            self._handlers[code_or_exception] = handler
 
-    takes_place_of = ExceptionMiddleware
-
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(_raise_again)
-        self._next = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, exchange: Exchange, error: Exception) -> Answer:
+        """What is answered to a request that has ended in an error."""
+        handler = self._handler(error)
+        if handler is None:
+            return self._problem(exchange, error)
+        request = ConnexionRequest(exchange.scope)
         try:
-            await self._next(scope, receive, send)
-        except Exception as error:
-            if _has_begun(scope):
-                raise
-            try:
-                await super().__call__({**scope, _ERROR: error}, receive, send)
-            except Exception as another:
-                if _has_begun(scope):
-                    raise
-                answer = await _failure(ConnexionRequest(scope), another)
-                await Response(answer.body, 500, media_type=answer.mimetype)(scope, receive, send)
+            answered = handler(request, error) if _is_async(handler) else await self._run(handler, request, error)
+            while inspect.isawaitable(answered):
+                answered = await answered
+            response = Response(answered.body, answered.status_code, answered.headers, answered.mimetype)
+        except Exception as another:  # noqa: BLE001  # whatever the handler has raised
+            return self._problem(exchange, another)
+        return Answer(response.status_code, response.raw_headers, bytes(response.body))
 
-    def add_exception_handler(self, exc_class_or_status_code: Any, handler: Callable[..., Any]) -> None:
-        """Have a function answer errors of a kind."""
-        ours = handler in (_security_error, _development_error, _http_error, _failure)
-        super().add_exception_handler(exc_class_or_status_code, handler if ours else _in_its_place(handler))
+    def _handler(self, error: Exception) -> Handler | None:
+        """The handler for an error, the one for the nearest of its classes."""
+        if isinstance(error, HTTPException) and error.status_code in self._by_status:
+            return self._by_status[error.status_code]
+        for each in type(error).__mro__:
+            if each in self._handlers:
+                return self._handlers[each]
+            if each in (SecurityError, HTTPException):
+                return None  # ours answer these, though somebody may have one for all exceptions
+        return None if isinstance(error, HTTPException) else self._by_status.get(500)
 
-
-def _has_begun(scope: Scope) -> bool:
-    """Whether something has been answered already, or nothing can be."""
-    return scope["type"] != "http" or scope[RECORD]["status"] is not None
-
-
-_ERROR = "api.error"
-
-
-async def _raise_again(scope: Scope, _: Receive, __: Send) -> None:
-    raise scope[_ERROR]
-
-
-def _in_its_place(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Runs a coroutine function in the event loop, a plain function in a thread."""
-
-    async def handle(request: ConnexionRequest, error: Exception) -> Any:
-        loop = request.scope.get(THREAD)
-        if inspect.iscoroutinefunction(handler):
-            answer = handler(request, error)
-            return asyncio.run_coroutine_threadsafe(answer, loop).result() if loop else await answer
-        return handler(request, error) if loop else await run_in_threadpool(handler, request, error)
-
-    return handle
+    def _problem(self, exchange: Exchange, error: Exception) -> Answer:
+        record = exchange.record
+        headers: Mapping[str, str] | None = None
+        if isinstance(error, SecurityError):
+            refusal = getattr(error, "refusal", None)
+            record.update(code=error.error, cause=refusal.name.lower() if refusal else None)
+            document, headers = error.problem, error.headers
+            if self._development and isinstance(error, _EXPLAINED):
+                document = document | {"detail": f"{error.description.removesuffix('.')}.{DOCTOR}"}
+        elif isinstance(error, HTTPException):
+            if error.status_code >= 500:
+                logger.error("%s", error.detail)
+            document, headers = _of_http(error), error.headers
+            record["code"] = document["code"]
+        else:
+            document = problem(500)
+            cause = error.__cause__ if isinstance(error, Exit) and error.__cause__ else error
+            record.update(code=document["code"], cause=type(cause).__name__)
+            logger.error("A handler failed", exc_info=cause)
+        return answer(document, headers)
 
 
-# These never wait, so they run wherever a request does.
+_EXPLAINED = (InvalidToken, InsufficientScope, InsufficientAuthentication)
 
 
-async def _security_error(request: ConnexionRequest, error: SecurityError) -> ConnexionResponse:
-    refusal = getattr(error, "refusal", None)
-    note(request.scope, code=error.error, cause=refusal.name.lower() if refusal else None)
-    return _response(error.problem, error.headers)
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
-async def _development_error(request: ConnexionRequest, error: SecurityError) -> ConnexionResponse:
-    answer = await _security_error(request, error)
-    if isinstance(error, InvalidToken | InsufficientScope | InsufficientAuthentication):
-        detail = f"{error.description.removesuffix('.')}.{DOCTOR}"
-        answer.body = json.dumps(error.problem | {"detail": detail})
-    return answer
-
-
-async def _http_error(request: ConnexionRequest, error: HTTPException) -> ConnexionResponse:
-    if error.status_code >= 500:
-        logger.error("%s", error.detail)
+def _of_http(error: HTTPException) -> dict[str, Any]:
     document = problem(error.status_code, error.detail)
     if isinstance(error, ProblemException):
         # A handler's own problem keeps its members; Connexion's have none but the detail.
         own = {"type": error.type, "instance": error.instance, **(error.ext or {})}
         own["title"] = error.title if error.type else None
         document |= {name: value for name, value in own.items() if value is not None}
-    note(request.scope, code=document["code"])
-    return _response(document, error.headers)
+    return document
 
 
-async def _failure(request: ConnexionRequest, error: Exception) -> ConnexionResponse:
-    note(request.scope, code=problem(500)["code"], cause=type(error).__name__)
-    logger.error("A handler failed", exc_info=error)
-    return _response(problem(500))
+def answer(document: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Answer:
+    """The answer that is a problem document."""
+    response = Response(json.dumps(document), document["status"], headers, "application/problem+json")
+    return Answer(response.status_code, response.raw_headers, bytes(response.body))
 
 
 def problem(status: int, detail: str | None = None) -> dict[str, Any]:
@@ -170,12 +157,3 @@ def _said(status: int, detail: str | None) -> str | None:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
-
-
-def _response(document: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ConnexionResponse:
-    return ConnexionResponse(
-        status_code=document["status"],
-        mimetype="application/problem+json",
-        body=json.dumps(document),
-        headers=headers,
-    )

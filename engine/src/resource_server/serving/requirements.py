@@ -5,9 +5,7 @@ Connexion calls the functions that `x-tokenInfoFunc` and its like name. What is 
 invalid token anonymous.
 """
 
-import ast
 import inspect
-import textwrap
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -19,9 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from resource_server.serving.admission import TURN
-from resource_server.serving.records import note
-from resource_server.serving.threads import THREAD, NeedsEventLoop
+from resource_server.serving.exchange import note
 from resource_server.tokens import CREDENTIALS, AccessToken, Credentials, require_scopes
 from resource_server.tokens.claims import granted_scopes
 from resource_server.tokens.errors import InvalidToken, Refusal, SecurityError
@@ -80,52 +76,19 @@ def _is_coroutine_function(function: Callable[..., Any]) -> bool:
 
 
 def _in_place(function: Callable[..., Any]) -> _Call:
-    """Runs a coroutine function in the event loop; where the request is, if it awaits nothing but a validator."""
-    anywhere = _only_validates(function)
+    """Runs a coroutine function in the event loop."""
 
-    async def call(request: ConnexionRequest, token: str, arguments: Mapping[str, Any]) -> Any:
-        if THREAD not in request.scope:
-            return await function(token, **arguments)
-        if not anywhere:
-            raise NeedsEventLoop
-        coroutine = function(token, **arguments)
-        try:
-            coroutine.send(None)
-        except StopIteration as returned:
-            return returned.value
-        coroutine.close()
-        raise NeedsEventLoop
+    async def call(_: ConnexionRequest, token: str, arguments: Mapping[str, Any]) -> Any:
+        return await function(token, **arguments)
 
     return call
-
-
-def _only_validates(function: Callable[..., Any]) -> bool:
-    """Whether the source of a function awaits nothing but calls of `validate`, and names no library of event loops."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function.__code__)))  # not of what it wraps
-    except (AttributeError, OSError, SyntaxError):
-        return False
-    return not any(
-        isinstance(node, ast.AsyncFor | ast.AsyncWith)
-        or (isinstance(node, ast.comprehension) and node.is_async)
-        or (isinstance(node, ast.Name) and node.id in ("anyio", "asyncio", "trio"))
-        or (isinstance(node, ast.Await) and not _validates(node.value))
-        for node in ast.walk(tree)
-    )
-
-
-def _validates(call: ast.expr) -> bool:
-    return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "validate"
 
 
 def _in_thread(function: Callable[..., Any]) -> _Call:
     """Runs a plain function in a thread, which may block."""
 
-    async def call(request: ConnexionRequest, token: str, arguments: Mapping[str, Any]) -> Any:
-        if THREAD in request.scope:
-            request.scope[TURN].end()
-            return await _result(function(token, **arguments), request)
-        return await _result(await run_in_threadpool(function, token, **arguments), request)
+    async def call(_: ConnexionRequest, token: str, arguments: Mapping[str, Any]) -> Any:
+        return await _result(await run_in_threadpool(function, token, **arguments))
 
     return call
 
@@ -196,17 +159,13 @@ def _awaited(verify: Verify) -> Callable[[ConnexionRequest], Awaitable[Any]]:
         return verify
 
     async def verify_and_wait(request: ConnexionRequest) -> Any:
-        return await _result(verify(request), request)
+        return await _result(verify(request))
 
     return verify_and_wait
 
 
-async def _result(value: Any, request: ConnexionRequest) -> Any:
+async def _result(value: Any) -> Any:
     while inspect.isawaitable(value):
-        if THREAD in request.scope:
-            if inspect.iscoroutine(value):
-                value.close()
-            raise NeedsEventLoop
         value = await value
     return value
 

@@ -4,13 +4,12 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from resource_server.contract.spec import Contract, base_path, declared_scopes
 from resource_server.serving.authorization import ProtectedResource
-from resource_server.serving.edge import own_path
+from resource_server.serving.exchange import Page
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.dpop import PROOF_ALGORITHMS
@@ -47,31 +46,22 @@ def resource_metadata(resource: ProtectedResource, contract: Contract, *, swagge
     }
 
 
-class Metadata:
-    """Answers `/.well-known/oauth-protected-resource`, and below it the path of a resource that has one.
+def metadata_pages(resource: ProtectedResource, contract: Contract, *, swagger_ui: bool) -> dict[str, Page]:
+    """`/.well-known/oauth-protected-resource`, and below it the path of a resource that has one.
 
     Args:
-        app: The application.
         resource: What the metadata is of. Without a URL there is none.
-        contract: What it offers. Its own paths come first.
+        contract: What it offers.
         swagger_ui: Whether that is described by Swagger UI.
     """
+    if not resource.url:
+        return {}
+    text = json.dumps(resource_metadata(resource, contract, swagger_ui=swagger_ui))
 
-    def __init__(self, app: ASGIApp, resource: ProtectedResource, contract: Contract, *, swagger_ui: bool) -> None:
-        self._app = app
-        self._paths: set[str] = set()
-        if resource.url:
-            own = {base_path(contract) + path for path in contract["paths"]}
-            self._paths = {WELL_KNOWN, WELL_KNOWN + urlsplit(resource.url).path} - own
-            self._text = json.dumps(resource_metadata(resource, contract, swagger_ui=swagger_ui))
+    async def page(_: Scope) -> Response:
+        return Response(text, 200, _HEADERS, media_type="application/json")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or own_path(scope) not in self._paths:
-            await self._app(scope, receive, send)
-            return
-        if scope["method"] not in ("GET", "HEAD"):
-            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
-        await Response(self._text, 200, _HEADERS, media_type="application/json")(scope, receive, send)
+    return dict.fromkeys((WELL_KNOWN, WELL_KNOWN + urlsplit(resource.url).path), page)
 
 
 _ALGORITHMS = tuple(sorted(PROOF_ALGORITHMS))

@@ -7,7 +7,6 @@ import resource
 import signal
 import sys
 from contextlib import ExitStack
-from functools import partial
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
@@ -17,10 +16,8 @@ from granian.http import HTTP1Settings
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resource_server.serving.listening import listen
-from resource_server.serving.logs import logging_config
+from resource_server.serving.logs import logging_config, write_requests
 from resource_server.serving.making import ApplicationError, check, make
-from resource_server.serving.stack import never_waits
-from resource_server.serving.threads import InThreads, ThreadedLoop
 from resource_server.settings import SLASH_WARNING, Settings, count_in, lacks_final_slash
 
 logger = logging.getLogger(__name__)
@@ -59,7 +56,6 @@ def _serve(factory: str, settings: Settings, workers: int) -> None:
         port,
         interface=Interfaces.ASGI,
         workers=workers,
-        loop="threaded",  # type: ignore[arg-type]  # the names that are registered come on top of granian's own
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
             header_read_timeout=settings.keep_alive_seconds * 1_000, max_buffer_size=32 * 1024
@@ -70,8 +66,6 @@ def _serve(factory: str, settings: Settings, workers: int) -> None:
         log_dictconfig=logging_config(settings.log_format, requests=settings.log_requests),
         workers_kill_timeout=settings.shutdown_seconds,
     )
-    # Enough for all that is worked on, and some to refuse more. For other loops granian refuses more than one.
-    server.on_startup(partial(setattr, server, "blocking_threads", settings.max_requests + _SPARE))
     logger.info("Serving on %s port %s, for tokens of %s", settings.host, port, ", ".join(settings.issuers))
     for issuer in filter(lacks_final_slash, settings.issuers):
         logger.warning(SLASH_WARNING, issuer, urlsplit(issuer).netloc)
@@ -83,9 +77,6 @@ def _serve(factory: str, settings: Settings, workers: int) -> None:
     server.serve(target_loader=_Worker(factory, settings), wrap_loader=False)
     if failed:
         sys.exit(1)
-
-
-_SPARE = 4
 
 
 def _connections() -> int:
@@ -154,10 +145,11 @@ class _Worker:
             from resource_server.serving.tracing import export_traces
 
             export_traces()
+        if self._settings.log_requests:
+            write_requests(self._settings.log_format)
         gc.collect()
         gc.freeze()
-        middleware = app.middleware
-        return _Starting(InThreads(middleware) if never_waits(middleware.middleware_stack) else app)
+        return _Starting(app)
 
 
 class _Starting:
@@ -176,6 +168,3 @@ class _Starting:
             await send(message)
 
         return tell
-
-
-granian.loops.register("threaded")(ThreadedLoop)

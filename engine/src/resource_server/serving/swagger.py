@@ -1,7 +1,7 @@
 """Swagger UI, from swagger-ui-bundle, and the contract that it reads: the repository's, made concrete.
 
-Takes the place of Connexion's `SwaggerUIMiddleware`, whose page needs inline scripts and styles, so that a strict
-content security policy holds. The issuer's endpoints come from its metadata, which is fetched when first asked for.
+Connexion's own page needs inline scripts and styles; here a strict content security policy holds. The issuer's
+endpoints come from its metadata, which is fetched when first asked for.
 """
 
 import asyncio
@@ -14,27 +14,22 @@ import re
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
 from hashlib import sha256
-from typing import Any
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import yaml
-from connexion.middleware.abstract import SpecMiddleware
-from connexion.middleware.swagger_ui import SwaggerUIMiddleware
-from connexion.spec import Specification
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 from swagger_ui_bundle import swagger_ui_path
 
 from resource_server.contract.spec import Contract, declared_scopes
 from resource_server.serving.authorization import ProtectedResource, takes_proofs
 from resource_server.serving.edge import own_path
-from resource_server.serving.threads import THREAD, NeedsEventLoop
+from resource_server.serving.exchange import Page
 from resource_server.tokens.issuer import Endpoints, IssuerError
 
 logger = logging.getLogger(__name__)
@@ -55,41 +50,43 @@ window.onload = function () {
 """
 
 
-class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes are not typed
+class SwaggerUI:
     """Serves `/ui/`, `/openapi.json` and `/openapi.yaml` below a contract's base path, and leads `/` to the first.
 
     Args:
-        app: The next application.
+        contract: What is shown.
+        base: Its base path.
         resource: Whose issuer people log in at, for its audience: without one Auth0 hands out an opaque token.
         client_id: The client that Swagger UI logs in as; without one its dialog asks.
         public_url: Where the server is reached from outside; by default the path that the request came by.
     """
 
-    takes_place_of = SwaggerUIMiddleware
-
     def __init__(
-        self, app: ASGIApp, *, resource: ProtectedResource, client_id: str | None, public_url: str | None
+        self,
+        contract: Contract,
+        base: str,
+        *,
+        resource: ProtectedResource,
+        client_id: str | None,
+        public_url: str | None,
     ) -> None:
-        self.app = app
+        self._contract = contract
+        self._base = base
         self._resource = resource
         self._issuer = next(iter(resource.validator.issuers.values()))
         self._client_id = client_id
         self._public_url = public_url
-        self._pages: dict[str, Callable[[Request], Awaitable[Response]]] = {}
         self._files = StaticFiles(directory=swagger_ui_path)
         self._endpoints: Endpoints | None = None
         self._discovery: Future[None] | None = None
         self._discover_at = -math.inf
         self._texts: dict[tuple[str, str, Endpoints], bytes] = {}
-        self._base = ""
-        self._contract: Contract = {}
 
-    def add_api(self, specification: Specification, base_path: str | None = None, **_: Any) -> None:
-        """Serve the pages of a contract."""
-        self._base = specification.base_path if base_path is None else base_path
-        self._contract = specification.raw
+    def pages(self) -> dict[str, Page]:
+        """What is answered, by path."""
         ui = f"{self._base}/ui"
-        self._pages = {
+        files = [path.relative_to(swagger_ui_path) for path in Path(swagger_ui_path).rglob("*") if path.is_file()]
+        return {f"{ui}/{file.as_posix()}": self._file for file in files} | {
             "/": self._redirect,
             ui: self._redirect,
             f"{ui}/": self._index,
@@ -98,64 +95,46 @@ class SwaggerUI(SpecMiddleware):  # type: ignore[misc]  # Connexion's classes ar
             f"{self._base}/openapi.json": self._json,
             f"{self._base}/openapi.yaml": self._yaml,
         }
-        if "/" in self._contract["paths"] and not self._base:
-            del self._pages["/"]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            path = own_path(scope)
-            page = self._pages.get(path)
-            if page is None and path.startswith(f"{self._base}/ui/"):
-                page = self._file
-            if page is not None:
-                if THREAD in scope:
-                    raise NeedsEventLoop
-                if scope["method"] not in ("GET", "HEAD"):
-                    raise HTTPException(405, headers={"Allow": "GET, HEAD"})
-                response = await page(Request(scope))
-                await response(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
+    async def _redirect(self, scope: Scope) -> Response:
+        return RedirectResponse(f"{_prefix(scope)}{self._base}/ui/")
 
-    async def _redirect(self, request: Request) -> Response:
-        return RedirectResponse(f"{_prefix(request)}{self._base}/ui/")
-
-    async def _index(self, _: Request) -> Response:
+    async def _index(self, _: Scope) -> Response:
         title = html.escape(self._contract["info"]["title"])
         page = (swagger_ui_path / "index.html").read_text().replace("<title>Swagger UI<", f"<title>{title}<")
         return Response(page, media_type="text/html", headers=await self._policy("'self'"))
 
-    async def _initializer(self, request: Request) -> Response:
+    async def _initializer(self, scope: Scope) -> Response:
         oauth = {
             "clientId": self._client_id or "",
             "scopes": declared_scopes(self._contract),
             "usePkceWithAuthorizationCodeGrant": True,
             "additionalQueryStringParams": {"audience": self._resource.validator.audience},
         }
-        url = f"{_prefix(request)}{self._base}/openapi.json"
+        url = f"{_prefix(scope)}{self._base}/openapi.json"
         script = _INITIALIZER % {"url": json.dumps(url), "oauth": json.dumps(oauth)}
         return Response(script, media_type="text/javascript", headers=_NO_CACHE)
 
-    async def _file(self, request: Request) -> Response:
-        name = own_path(request.scope).removeprefix(f"{self._base}/ui/")
-        response = await self._files.get_response(name, request.scope)
+    async def _file(self, scope: Scope) -> Response:
+        name = own_path(scope).removeprefix(f"{self._base}/ui/")
+        response = await self._files.get_response(name, scope)
         if response.headers.get("content-type", "").startswith("text/html"):
             response.headers.update(
                 await self._policy(_script_hashes() if name == "oauth2-redirect.html" else "'none'")
             )
         return response
 
-    async def _json(self, request: Request) -> Response:
-        text = await self._contract_as("json", json.dumps, request)
+    async def _json(self, scope: Scope) -> Response:
+        text = await self._contract_as("json", json.dumps, scope)
         return Response(text, media_type="application/json", headers=_NO_CACHE)
 
-    async def _yaml(self, request: Request) -> Response:
-        text = await self._contract_as("yaml", _as_yaml, request)
+    async def _yaml(self, scope: Scope) -> Response:
+        text = await self._contract_as("yaml", _as_yaml, scope)
         return Response(text, media_type="text/yaml", headers=_NO_CACHE)
 
-    async def _contract_as(self, form: str, dump: Callable[[Contract], str], request: Request) -> bytes:
+    async def _contract_as(self, form: str, dump: Callable[[Contract], str], scope: Scope) -> bytes:
         """The contract with this server's URL and the issuer's endpoints, as text."""
-        server = f"{self._public_url or _prefix(request)}{self._base}" or "/"
+        server = f"{self._public_url or _prefix(scope)}{self._base}" or "/"
         wanted = (form, server, await self._discover())
         if wanted not in self._texts:
             if len(self._texts) >= _MAX_TEXTS:
@@ -216,9 +195,9 @@ def _as_yaml(contract: Contract) -> str:
     return text
 
 
-def _prefix(request: Request) -> str:
+def _prefix(scope: Scope) -> str:
     """The path that a proxy has put in front of the application's."""
-    return str(request.scope.get("root_path", "")).rstrip("/")
+    return str(scope.get("root_path", "")).rstrip("/")
 
 
 def _script_hashes() -> str:

@@ -1,96 +1,170 @@
-"""Requests that stay in the thread of the server that has read them.
-
-An ASGI application is made for an event loop and Flask for threads, so a request is handed over, and its answer back.
-granian reads requests in threads, and hands them to its event loop. Here one that needs no event loop is run in the
-thread at once, by stepping through its coroutine. One that does need it (to read a body, to wait for the issuer's keys,
-for a page of Swagger UI) moves there, and holds no thread while it waits.
-
-With another server, or another loop than `ThreadedLoop`, all requests run in the event loop.
-"""
+"""Threads for handlers and whatever else may block, and the slots of the requests that are worked on."""
 
 import asyncio
-import types
-from asyncio.events import _get_running_loop
-from collections.abc import Callable, Generator
-from contextvars import Context
-from typing import Any
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+T = TypeVar("T")
 
-THREAD = "api.thread"
-"""In the scope of a request that runs in a thread: the event loop."""
+THREADS = 40
+"""As many can block at a time."""
 
-USED = "api.used"
-"""In the same scope, and when the request begins anew: the proofs that it has used, which are used once."""
+_FEW = 2
+"""As many suffice while nothing blocks: Python computes one thing at a time."""
 
+_PATIENCE = 0.003
+"""Seconds for which something waits before another thread is started for it."""
 
-class NeedsEventLoop(BaseException):
-    """Raised where a request turns out to need an event loop, before anything else than a used proof has come of it.
-
-    It begins anew there.
-    """
-
-
-def need_event_loop() -> None:
-    """Say that the request needs one.
-
-    Raises:
-        NeedsEventLoop: It does.
-    """
-    raise NeedsEventLoop
+_IDLE = 10.0
+"""Seconds after which a thread that isn't needed ends."""
 
 
-class InThreads:
-    """Runs what needs no event loop where it is called.
+class Exit(RuntimeError):
+    """Something has asked Python to exit, in a thread where that must not end the server."""
+
+
+class Threads:
+    """Runs functions in threads, and hands their results to the event loop that waits for them.
+
+    What is done is handed over in one piece, if several are done by the time that the event loop looks. Half the cost
+    of `loop.run_in_executor`.
 
     Args:
-        app: The application, which never waits but where it raises `NeedsEventLoop`.
+        most: How many functions run at a time.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._loop: asyncio.AbstractEventLoop | None = None
+    def __init__(self, most: int = THREADS) -> None:
+        self._most = most
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = 0
+        self._deliveries: _Deliveries | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            self._loop = asyncio.get_running_loop()
-        elif _get_running_loop() is None:
-            if not _has_body(scope):
-                used: set[bytes] = set()
-                try:
-                    await self._app({**scope, THREAD: self._loop, USED: used}, _nothing, send)
-                except NeedsEventLoop:
-                    scope = {**scope, USED: used}
-                else:
-                    return
-            await _move_to_event_loop()
-        await self._app(scope, receive, send)
+    def run(self, function: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
+        """Have a function run in a thread; what it returns or raises becomes of the future."""
+        deliveries = self._deliveries
+        loop = asyncio.get_running_loop()
+        if deliveries is None or deliveries.loop is not loop:
+            self._deliveries = deliveries = _Deliveries(loop, self)
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put((deliveries, future, function, arguments))
+        if self._started < _FEW:
+            self._start()
+        elif not deliveries.watched:
+            deliveries.watch()
+        return future
 
+    def look(self) -> bool:
+        """Start a thread for what has waited too long; returns whether something still waits."""
+        waiting = self._jobs.qsize()
+        for _ in range(min(waiting, self._most - self._started)):
+            self._start()
+        return waiting > 0
 
-def _has_body(scope: Scope) -> bool:
-    # RFC 9112, section 6.3: a request without these has none.
-    return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+    def _start(self) -> None:
+        with self._lock:
+            if self._started >= self._most:
+                return
+            self._started += 1
+        threading.Thread(target=self._work, name=f"handlers-{self._started}", daemon=True).start()
 
-
-async def _nothing() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}
-
-
-@types.coroutine
-def _move_to_event_loop() -> Generator[None, None, None]:
-    yield
-
-
-class ThreadedLoop(asyncio.SelectorEventLoop):
-    """An event loop that has what other threads ask it to run begin there, and takes over what has to wait."""
-
-    def call_soon_threadsafe(  # type: ignore[override]  # typeshed's variadic generic is of no use here
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> Any:
-        """Have the loop call something; granian gives a coroutine as first argument, to be made a task."""
-        if args and isinstance(args[0], types.CoroutineType):
+    def _work(self) -> None:
+        while True:
             try:
-                (context.copy() if context else Context()).run(args[0].send, None)
-            except StopIteration:
-                return None
-        return super().call_soon_threadsafe(callback, *args, context=context)
+                job = self._jobs.get(timeout=_IDLE)
+            except Empty:
+                with self._lock:
+                    if self._started > _FEW and self._jobs.empty():
+                        self._started -= 1
+                        return
+                continue
+            if job is None:
+                return
+            deliveries, future, function, arguments = job
+            result, error = None, None
+            try:
+                result = function(*arguments)
+            except Exception as raised:  # noqa: BLE001  # whoever waits has it
+                error = raised
+            except BaseException as raised:  # noqa: BLE001
+                error = Exit(repr(raised))
+                error.__cause__ = raised
+            deliveries.add(future, result, error)
+            del job, future, function, arguments, result, error  # not kept until the next one comes
+
+
+class _Deliveries:
+    """What has been done for one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, threads: Threads) -> None:
+        self.loop = loop
+        self.watched = False
+        self._threads = threads
+        self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._announced = False
+
+    def add(self, future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+        self._done.append((future, result, error))
+        if not self._announced:
+            self._announced = True
+            try:
+                self.loop.call_soon_threadsafe(self._deliver)
+            except RuntimeError:
+                self._done.clear()  # the event loop has ended, and whoever has waited with it
+
+    def _deliver(self) -> None:
+        self._announced = False
+        while self._done:
+            future, result, error = self._done.popleft()
+            if future.cancelled():
+                continue
+            if error is None:
+                future.set_result(result)
+            elif isinstance(error, StopIteration):
+                future.set_exception(RuntimeError("StopIteration"))  # a future takes no other
+            else:
+                future.set_exception(error)
+
+    def watch(self) -> None:
+        """Look soon whether what waits needs another thread."""
+        self.watched = True
+        self.loop.call_later(_PATIENCE, self._look)
+
+    def _look(self) -> None:
+        self.watched = False
+        if self._threads.look():
+            self.watch()
+
+
+_Job = tuple[_Deliveries, "asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+
+
+class Slots:
+    """As many requests are worked on at a time; of the event loop only.
+
+    Args:
+        most: How many.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+
+    def take(self) -> bool:
+        """Take one, if there is one left."""
+        if self._taken >= self._most:
+            return False
+        self._taken += 1
+        return True
+
+    def give_back(self) -> None:
+        """Let another request have it."""
+        self._taken -= 1
+
+    @property
+    def full(self) -> bool:
+        """Whether there is none left."""
+        return self._taken >= self._most

@@ -4,20 +4,17 @@ Imported only when traces are asked for. Where they go, and how many, OpenTeleme
 """
 
 import threading
-from collections.abc import Mapping
-from functools import partial
 
 from opentelemetry import trace
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from resource_server.networks import Networks, comes_from
-from resource_server.serving.records import RECORD, Record
-from resource_server.serving.threads import NeedsEventLoop
+from resource_server.serving.exchange import Exchange
 
-_TRACE = "api.trace"
 _FLUSH_SECONDS = 5
 _CALLER = TraceContextTextMapPropagator()  # alone: others log what they can't read, whoever has sent it
 
@@ -33,130 +30,100 @@ def export_traces() -> None:
         trace.set_tracer_provider(provider)
 
 
-class Traced:
-    """Makes a span of each request, and sends what is left when the server stops.
+class Tracing:
+    """Begins a span for each request.
 
     A trace that the caller has begun goes on if it comes from a trusted proxy; otherwise the span links to it, because
     the caller would decide how much is recorded.
 
     Args:
-        app: The application.
         trusted: From where a trace is gone on with.
-        routes: The path templates of the operations, by their ids.
     """
 
-    never_waits = True
-
-    def __init__(self, app: ASGIApp, trusted: Networks, routes: Mapping[str, str]) -> None:
-        self._app = app
+    def __init__(self, trusted: Networks) -> None:
         self._trusted = trusted
-        self._routes = routes
         self._tracer = trace.get_tracer(__name__)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, partial(_flush_before_the_end, send))
-            return
-        span, record = self._begin(scope), scope[RECORD]
-        record["trace_id"] = f"{span.get_span_context().trace_id:032x}"
-        try:
-            with trace.use_span(span, record_exception=False, set_status_on_exception=False):
-                await self._app({**scope, _TRACE: _Phases(span)}, receive, send)
-        except NeedsEventLoop:
-            raise  # it begins anew, and a span that doesn't end is not sent
-        except BaseException:
-            self._end(span, record)
-            raise
-        self._end(span, record)
+    def __call__(self, exchange: Exchange, peer: Scope) -> "Trace":
+        """Begin the trace of a request.
 
-    def _begin(self, scope: Scope) -> Span:
-        trusted = comes_from(scope, self._trusted)
+        Args:
+            exchange: The request.
+            peer: What the server has said of it, before a proxy was believed.
+        """
+        scope = exchange.scope
+        trusted = comes_from(peer, self._trusted)
         taken = (b"traceparent", b"tracestate") if trusted else (b"traceparent",)
         fields = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in taken}
         said = _CALLER.extract(fields)
         caller = trace.get_current_span(said).get_span_context()
-        attributes = {"http.request.method": scope["method"], "url.scheme": scope["scheme"], "url.path": scope["path"]}
-        return self._tracer.start_span(
+        attributes = {
+            "http.request.method": scope["method"],
+            "url.scheme": peer["scheme"],
+            "url.path": peer["path"],
+        }
+        span = self._tracer.start_span(
             scope["method"],
             context=said if trusted else None,
             kind=SpanKind.SERVER,
             links=[Link(caller)] if caller.is_valid and not trusted else None,
             attributes=attributes,
         )
+        exchange.record["trace_id"] = f"{span.get_span_context().trace_id:032x}"
+        return Trace(self._tracer, span)
 
-    def _end(self, span: Span, record: Record) -> None:
+
+class Trace:
+    """The spans of a request: its own, and in it one for each thing that is done for it, in turn."""
+
+    def __init__(self, tracer: Tracer, span: Span) -> None:
+        self._tracer = tracer
+        self._span = span
+        self._context = trace.set_span_in_context(span)
+        self._current: Span | None = None
+        self._token = attach(self._context)
+
+    def phase(self, name: str) -> Context:
+        """End what was done, and begin something; returns the context in which that is the current span."""
+        self._end_phase()
+        self._current = self._tracer.start_span(name, context=self._context)
+        context = trace.set_span_in_context(self._current)
+        detach(self._token)
+        self._token = attach(context)
+        return context
+
+    def failed(self, error: BaseException) -> None:
+        """Say that what is being done has failed."""
+        if self._current:
+            self._current.set_attribute("error.type", type(error).__qualname__)
+            self._current.set_status(Status(StatusCode.ERROR))
+
+    def end(self, exchange: Exchange) -> None:
+        """End all of it."""
+        self._end_phase()
+        detach(self._token)
+        span, record = self._span, exchange.record
         status = record["status"] or 500
         span.set_attribute("http.response.status_code", status)
         if code := record.get("code"):
             span.set_attribute("error.type", code)
         if status >= 500:
             span.set_status(Status(StatusCode.ERROR))
-        if route := self._routes.get(record.get("operation") or ""):
-            span.set_attribute("http.route", route)
-            span.update_name(f"{record['method']} {route}")
+        if exchange.route:
+            span.set_attribute("http.route", exchange.route)
+            span.update_name(f"{record['method']} {exchange.route}")
         span.end()
 
-
-class Phase:
-    """Makes a span of what is done from here on, and ends that of what was done before.
-
-    Args:
-        app: The application.
-        name: What is done.
-    """
-
-    never_waits = True
-
-    def __init__(self, app: ASGIApp, name: str) -> None:
-        self._app = app
-        self._name = name
-        self._tracer = trace.get_tracer(__name__)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        phases: _Phases | None = scope.get(_TRACE)
-        if phases is None:
-            await self._app(scope, receive, send)
-            return
-        with trace.use_span(
-            phases.next(self._tracer, self._name), record_exception=False, set_status_on_exception=False
-        ):
-            try:
-                await self._app(scope, receive, send)
-            except NeedsEventLoop:
-                raise
-            except BaseException as error:
-                phases.end(error)
-                raise
-            phases.end()
+    def _end_phase(self) -> None:
+        if self._current:
+            self._current.end()
+            self._current = None
 
 
-class _Phases:
-    """The spans of what is done for a request, one after another."""
-
-    def __init__(self, request: Span) -> None:
-        self._context = trace.set_span_in_context(request)
-        self._current: Span | None = None
-
-    def next(self, tracer: Tracer, name: str) -> Span:
-        self.end()
-        self._current = tracer.start_span(name, context=self._context)
-        return self._current
-
-    def end(self, error: BaseException | None = None) -> None:
-        if not self._current:
-            return
-        if error is not None:
-            self._current.set_attribute("error.type", type(error).__qualname__)
-            self._current.set_status(Status(StatusCode.ERROR))
-        self._current.end()
-        self._current = None
-
-
-async def _flush_before_the_end(send: Send, message: Message) -> None:
+def flush_traces() -> None:
+    """Send what is left; a collector that doesn't answer must not keep the server from stopping."""
     flush = getattr(trace.get_tracer_provider(), "force_flush", None)
-    if message["type"] == "lifespan.shutdown.complete" and flush:
-        # It heeds no time limit: a collector that doesn't answer must not keep the server from stopping.
-        thread = threading.Thread(target=flush, daemon=True)
+    if flush:
+        thread = threading.Thread(target=flush, daemon=True)  # it heeds no time limit
         thread.start()
         thread.join(_FLUSH_SECONDS)
-    await send(message)

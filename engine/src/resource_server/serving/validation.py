@@ -4,14 +4,9 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from connexion.datastructures import MediaTypeDict
-from connexion.exceptions import BadRequestProblem
-from connexion.middleware.request_validation import (
-    RequestValidationAPI,
-    RequestValidationMiddleware,
-    RequestValidationOperation,
-)
+from connexion.exceptions import BadRequestProblem, UnsupportedMediaTypeProblem
 from connexion.operations import AbstractOperation
-from connexion.utils import is_null, is_nullable
+from connexion.utils import extract_content_type, is_null, is_nullable, split_content_type
 from connexion.validators import (
     VALIDATOR_MAP,
     AbstractRequestBodyValidator,
@@ -25,30 +20,93 @@ from connexion.validators import (
 from connexion.validators.parameter import ParameterValidator, draft4_format_checker
 from jsonschema import Draft4Validator, ValidationError  # type: ignore[import-untyped]
 from starlette.formparsers import MultiPartException
-from starlette.types import ASGIApp, Scope
+from starlette.types import Message, Receive, Scope
 
 
-class RequestValidation(RequestValidationMiddleware):  # type: ignore[misc]  # Connexion's classes are not typed
-    """Takes the place of Connexion's `RequestValidationMiddleware`, which makes its validators for each request."""
+class RequestValidation:
+    """Validates the requests of an operation.
 
-    takes_place_of = RequestValidationMiddleware
+    Args:
+        operation: Connexion's.
+        strict: Whether parameters that the contract doesn't name are refused.
+    """
 
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(app)
-        self.api_cls = _ValidationAPI
+    def __init__(self, operation: AbstractOperation, *, strict: bool) -> None:
+        self._operation = operation
+        self._strict = strict
+        self._parser = operation.uri_parser_class(operation.parameters, operation.body_definition())
+        self._types = MediaTypeDict([(each.lower(), None) for each in operation.consumes])
+        self._parameters = _Parameters(operation.parameters, self._parser, strict, _credentials_in_query(operation))
+
+    @classmethod
+    def of(cls, operation: AbstractOperation, *, strict: bool) -> "RequestValidation | None":
+        """What validates the requests of an operation; nothing, if there is nothing to validate."""
+        return cls(operation, strict=strict) if operation.parameters or operation.consumes or strict else None
+
+    def check_parameters(self, scope: Scope) -> None:
+        """Validate the parameters of a request, and whether its body is of a media type that is taken.
+
+        Raises:
+            BadRequestProblem: A parameter is wrong or missing.
+            UnsupportedMediaTypeProblem: The media type isn't taken.
+        """
+        self._parameters.validate(scope)
+        media_type, _ = self._content_type(scope)
+        if self._operation.consumes and media_type.lower() not in self._types:
+            raise UnsupportedMediaTypeProblem(
+                detail=f"Invalid Content-type ({media_type}), expected {self._operation.consumes}"
+            )
+
+    async def check_body(self, scope: Scope, body: bytes) -> bytes:
+        """Validate the body of a request; returns it as the handler sees it.
+
+        Raises:
+            BadRequestProblem: It isn't what the contract declares.
+        """
+        media_type, encoding = self._content_type(scope)
+        operation = self._operation
+        schema = operation.body_schema(media_type)
+        try:
+            make_validator = VALIDATORS["body"][media_type] if schema else None
+        except KeyError:
+            make_validator = None
+        if make_validator is None:
+            return body
+        validator = make_validator(
+            schema=schema,
+            required=operation.request_body.get("required", False),
+            nullable=is_nullable(operation.body_definition(media_type)),
+            encoding=encoding,
+            strict_validation=self._strict,
+            uri_parser=self._parser,
+        )
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        receive_checked, _ = await validator.wrap_receive(receive, scope=scope)
+        return await _whole(receive_checked)
+
+    def _content_type(self, scope: Scope) -> tuple[str, str]:
+        media_type, encoding = split_content_type(extract_content_type(scope["headers"]))
+        if media_type is None:
+            media_type = next(iter(self._operation.consumes), "application/octet-stream")
+        return media_type, encoding or "utf-8"
 
 
-class _ValidationAPI(RequestValidationAPI):  # type: ignore[misc]
-    def make_operation(self, operation: AbstractOperation) -> RequestValidationOperation | ASGIApp:
-        """What validates the requests of one operation; nothing, if there is nothing to validate."""
-        next_app: ASGIApp = self.next_app
-        made: RequestValidationOperation = super().make_operation(operation)
-        if not (operation.parameters or operation.consumes or self.strict_validation):
-            return next_app
-        parser = operation.uri_parser_class(operation.parameters, operation.body_definition())
-        parameters = _Parameters(operation.parameters, parser, made.strict_validation, made.security_query_params)
-        made._validator_map["parameter"] = lambda *_, **__: parameters  # noqa: SLF001  # it takes a class only
-        return made
+async def _whole(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+def _credentials_in_query(operation: AbstractOperation) -> list[str]:
+    """The parameters of the query that are credentials, which strict validation must not complain of."""
+    schemes = [operation.security_schemes[name] for requirement in operation.security or () for name in requirement]
+    return [scheme["name"] for scheme in schemes if scheme["type"] == "apiKey" and scheme["in"] == "query"]
 
 
 class _Parameters(ParameterValidator):  # type: ignore[misc]

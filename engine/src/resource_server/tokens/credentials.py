@@ -4,7 +4,7 @@ Only header fields are accepted: URLs end up in logs.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,9 +19,7 @@ CREDENTIALS = "resource_server.tokens.credentials"
 class Credentials:
     """An access token as a request presents it; with `DPoP`, the proofs beside it and what they must be made for.
 
-    `used` holds the proofs that this request has used: it may be verified against several requirements. In a thread
-    without an event loop, `before_waiting` is called where one is needed, and raises; `before_blocking` where the
-    thread itself waits until it is known that a proof hasn't been used.
+    `used` holds the proofs that this request has used: it may be verified against several requirements.
     """
 
     scheme: str
@@ -30,8 +28,6 @@ class Credentials:
     method: str = ""
     url: str = ""
     used: set[bytes] = field(default_factory=set)
-    before_waiting: Callable[[], None] | None = None
-    before_blocking: Callable[[], None] | None = None
 
 
 def credentials_of(token: str, scope: Mapping[str, Any]) -> Credentials:

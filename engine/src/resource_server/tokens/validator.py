@@ -130,15 +130,9 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
                 break
             except KeyPending as raised:
                 pending = raised
-            if credentials.before_waiting:
-                credentials.before_waiting()
             await asyncio.wrap_future(pending.fetch)
         if proof and self.dpop and proof.id not in credentials.used:
-            if credentials.before_blocking:
-                credentials.before_blocking()
-                self.dpop.use(proof)
-            else:
-                await self.dpop.use_later(proof)
+            await self.dpop.use_later(proof)
             credentials.used.add(proof.id)
         return access_token
 

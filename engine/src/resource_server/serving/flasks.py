@@ -1,0 +1,220 @@
+"""Flask's part of a request: its contexts, hooks, error handlers and responses, around the handler."""
+
+import functools
+import inspect
+import io
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, lru_cache, partial
+from typing import Any
+
+import flask
+from connexion.frameworks.flask import FlaskJSONProvider, IntegerConverter, NumberConverter
+from flask.signals import request_started
+from starlette.types import Scope
+from werkzeug.routing import MapAdapter, Rule
+from werkzeug.wrappers import Response
+from werkzeug.wsgi import get_host
+
+from resource_server.serving.exchange import EXCHANGE, Answer, Exchange
+from resource_server.serving.plans import Plan
+
+
+class Flask(flask.Flask):
+    """Flask, told which operation a request is for: it has been routed, and routes only what is no operation's."""
+
+    def __init__(self, import_name: str) -> None:
+        super().__init__(import_name, static_folder=None)  # it would serve a folder of that name to everybody
+        self.json = FlaskJSONProvider(self)
+        self.url_map.converters.update(float=NumberConverter, int=IntegerConverter)
+        # What no error handler of Flask's answers, those of Connexion do.
+        self.config.update(PROPAGATE_EXCEPTIONS=True, TRAP_BAD_REQUEST_ERRORS=True, TRAP_HTTP_EXCEPTIONS=True)
+        self.rules: dict[Plan, Rule] = {}
+        """The operations' rules, which Flask itself only builds URLs by."""
+
+    def create_url_adapter(self, request: flask.Request | None) -> Any:
+        """What finds the view for a request."""
+        exchange = request.environ.get(EXCHANGE) if request is not None else None
+        if request is None or exchange is None or exchange.plan is None:
+            return super().create_url_adapter(request)
+        if (trusted := self.config["TRUSTED_HOSTS"]) is not None:
+            get_host(request.environ, trusted)
+        make_adapter = partial(super().create_url_adapter, request)
+        return _Routed(self.rules[exchange.plan], exchange.scope["path_params"], make_adapter)
+
+
+class _Routed:
+    """In place of Flask's router, for a request that has been routed."""
+
+    def __init__(self, rule: Rule, arguments: dict[str, Any], make_adapter: Callable[[], MapAdapter | None]) -> None:
+        self._rule = rule
+        self._arguments = arguments
+        self._make_adapter = make_adapter
+
+    def match(self, **_: Any) -> tuple[Rule, dict[str, Any]]:
+        """The operation's rule, and the arguments from its path."""
+        return self._rule, self._arguments
+
+    @cached_property
+    def _adapter(self) -> Any:
+        return self._make_adapter()
+
+    def __getattr__(self, name: str) -> Any:  # for `url_for`
+        return getattr(self._adapter, name)
+
+
+class Steps:
+    """What Flask does for a request, step by step.
+
+    Flask 3.2 has the steps take the context as an argument, which Flask 3.1 finds by itself.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._takes_context = "ctx" in inspect.signature(app.full_dispatch_request).parameters
+
+    def _step(self, name: str, context: Any) -> Callable[..., Any]:
+        step: Callable[..., Any] = getattr(self._app, name)
+        return partial(step, context) if self._takes_context else step
+
+    def answer(self, exchange: Exchange) -> Answer:
+        """Answer a request in a thread, where everything may block.
+
+        Raises:
+            BaseException: What no error handler of Flask's has answered.
+        """
+        context = self._app.request_context(environ(exchange))
+        failure: BaseException | None = None
+        try:
+            context.push()
+            try:
+                response = self._step("full_dispatch_request", context)()
+            except Exception as error:  # noqa: BLE001  # it is raised again, when those who listen have been told
+                failure = error
+                response = self._step("handle_exception", context)(error)
+            return as_answer(response, context.request)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            context.pop(failure)
+
+    def begin(self, exchange: Exchange) -> tuple[Any, Any]:
+        """Do what comes before a coroutine handler; returns the context, and what a hook has answered in its place."""
+        context = self._app.request_context(environ(exchange))
+        context.push()
+        request_started.send(self._app, _async_wrapper=self._app.ensure_sync)
+        try:
+            return context, self._step("preprocess_request", context)()
+        except Exception as error:  # noqa: BLE001  # an error handler of Flask's may answer it
+            return context, self.failed(context, error)
+
+    def failed(self, context: Any, error: Exception) -> Any:
+        """What Flask's error handlers answer to an error; raised again, if they don't."""
+        try:
+            return self._step("handle_user_exception", context)(error)
+        except Exception as raised:  # noqa: BLE001  # it is raised again, when those who listen have been told
+            return self._step("handle_exception", context)(raised)
+
+    def finish(self, context: Any, value: Any) -> Answer:
+        """Do what comes after a coroutine handler: its value becomes the answer."""
+        return as_answer(self._step("finalize_request", context)(value), context.request)
+
+    @property
+    def hooked(self) -> bool:
+        """Whether anything that may block surrounds a handler."""
+        app = self._app
+        default = type(app.session_interface) is flask.sessions.SecureCookieSessionInterface
+        return not default or any(
+            (
+                app.before_request_funcs,
+                app.after_request_funcs,
+                app.teardown_request_funcs,
+                app.teardown_appcontext_funcs,
+                app.url_value_preprocessors,
+            )
+        )
+
+
+def view(plan: Plan) -> Callable[..., Response]:
+    """Flask's view function for an operation whose handler is a plain function."""
+    handler, answers = plan.handler, plan.answers
+
+    @functools.wraps(handler)
+    def call(**_: Any) -> Response:
+        return answers.response(handler(**plan.arguments(flask.request)))
+
+    return call
+
+
+def as_answer(response: Response, request: flask.Request) -> Answer:
+    """What a response answers."""
+    if response.is_sequence and response.status_code >= 200 and response.status_code not in (204, 304):
+        body = response.get_data()
+        located = "Location" in response.headers  # which may have to be made whole
+        encoded = _encoded(response.get_wsgi_headers(request.environ) if located else response.headers)
+        if "Content-Length" not in response.headers:
+            encoded.append((b"content-length", b"%d" % len(body)))
+        response.close()
+        return Answer(response.status_code, encoded, body if request.method != "HEAD" else b"")
+    parts, status, fields = response.get_wsgi_response(request.environ)
+    iterator = iter(parts)
+    close = getattr(parts, "close", response.close)
+    return Answer(int(status.split(" ", 1)[0]), _encoded(fields), b"", iterator, close)
+
+
+def _encoded(fields: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+
+
+def environ(exchange: Exchange) -> dict[str, Any]:
+    """What WSGI has in place of a scope (PEP 3333)."""
+    scope: Scope = exchange.scope
+    root_path = scope.get("root_path", "")
+    server, port = scope.get("server") or ("localhost", 80)
+    client, client_port = scope.get("client") or ("", "")
+    path = scope["path"].removeprefix(root_path) if root_path else scope["path"]
+    found: dict[str, Any] = {
+        EXCHANGE: exchange,
+        "asgi.scope": scope,
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": root_path.encode().decode("latin-1"),
+        "PATH_INFO": path.encode().decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "REMOTE_ADDR": client,
+        "REMOTE_PORT": str(client_port),
+        "SERVER_NAME": server,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "wsgi.errors": sys.stderr,
+        "wsgi.input": io.BytesIO(exchange.body),
+        "wsgi.input_terminated": True,  # so Flask reads a body that doesn't say how long it is
+        "wsgi.multiprocess": True,
+        "wsgi.multithread": True,
+        "wsgi.run_once": False,
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.version": (1, 0),
+    }
+    for field, value in scope["headers"]:
+        name, text = _variable(field), value.decode("latin-1")
+        found[name] = f"{found[name]},{text}" if name in found else text
+    return found
+
+
+@lru_cache(256)
+def _variable(field: bytes) -> str:
+    name = field.decode("latin-1").upper().replace("-", "_")
+    # By the field: `content_type` would otherwise speak for `Content-Type`, which the body has been validated by.
+    return name if field in (b"content-length", b"content-type") else f"HTTP_{name}"
+
+
+def others(app: Flask) -> Callable[[str, str], bool]:
+    """Says whether a path and a method have a route of Flask's own that is no operation's; 405 as Flask says."""
+    rules: Mapping[str, Any] = {rule.endpoint: rule for rule in app.url_map.iter_rules() if not rule.build_only}
+    if not rules:
+        return lambda _path, _method: False
+    adapter = app.url_map.bind("localhost")
+    return lambda path, method: app.url_map.host_matching or adapter.test(path, method)

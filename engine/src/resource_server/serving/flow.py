@@ -1,0 +1,271 @@
+"""The way of a request, from the server to the handler and back."""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
+
+from resource_server.serving.bodies import read_body
+from resource_server.serving.edge import Edge, own_path
+from resource_server.serving.exchange import Answer, ClientGone, Exchange, Page, Record, answer_of
+from resource_server.serving.flasks import Steps
+from resource_server.serving.health import Health
+from resource_server.serving.plans import Plan
+from resource_server.serving.problems import Errors, answer, problem
+from resource_server.serving.routing import Routes
+from resource_server.serving.threads import Exit, Slots, Threads
+
+logger = logging.getLogger(__name__)
+
+SEND_SECONDS = 30
+"""In which a client must take a part of an answer."""
+
+_BUSY = answer(problem(503, "The server is busy. Try again shortly."), {"Retry-After": "1"})
+
+
+class Flow:
+    """Answers requests: an ASGI application but for lifespans.
+
+    Args:
+        health: Answers at the paths of `health_paths`.
+        health_paths: Those that the contract doesn't have.
+        edge: What surrounds each answer.
+        pages: Whatever is answered without an operation, by path.
+        routes: The operations.
+        others: Says whether a path and a method have a route of Flask's beside them.
+        steps: Flask's part.
+        errors: Answers errors.
+        threads: Where handlers run.
+        max_requests: How many are worked on at a time.
+        max_body: How many bytes a body may have.
+        observers: Are told of each request when it has been answered.
+        trace: Begins the trace of a request, if there are traces.
+    """
+
+    def __init__(
+        self,
+        *,
+        health: Health,
+        health_paths: Iterable[str],
+        edge: Edge,
+        pages: Mapping[str, Page],
+        routes: Routes,
+        others: Callable[[str, str], bool],
+        steps: Steps,
+        errors: Errors,
+        threads: Threads,
+        max_requests: int,
+        max_body: int,
+        observers: Sequence[Callable[[Record], None]],
+        trace: Callable[[Exchange, Scope], Any] | None,
+    ) -> None:
+        self._health = health
+        self._health_paths = frozenset(health_paths)
+        self._edge = edge
+        self._pages = pages
+        self._routes = routes
+        self._others = others
+        self._steps = steps
+        self._errors = errors
+        self._threads = threads
+        self._slots = Slots(max_requests)
+        self._max_body = max_body
+        self._observers = observers
+        self._trace = trace
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, whatever happens; what the health of the process is asked by isn't logged."""
+        if scope["path"] in self._health_paths:
+            await self._health.answer(scope["path"])(scope, receive, send)
+            return
+        exchange = self._edge.enter(scope, receive)
+        if self._trace:
+            exchange.trace = self._trace(exchange, scope)
+        try:
+            await self._answer(exchange, send)
+        except ClientGone:
+            logger.debug("The client has gone")
+        finally:
+            if exchange.trace:
+                exchange.trace.end(exchange)
+            self._observe(exchange)
+
+    async def _answer(self, exchange: Exchange, send: Send) -> None:
+        """Answer a request. Any error becomes a problem document, unless the answer has begun."""
+        try:
+            try:
+                await self._send(exchange, await self._go(exchange), send)
+            except ClientGone:
+                raise
+            except Exception as error:
+                if exchange.answered:
+                    raise
+                if exchange.trace:
+                    exchange.trace.failed(error)
+                exchange.plan = None  # an error is held against no declaration
+                await self._send(exchange, await self._errors.answer(exchange, error), send)
+        finally:
+            if exchange.has_slot:
+                self._slots.give_back()
+
+    async def _go(self, exchange: Exchange) -> Answer:
+        """The way of a request."""
+        page = await self._page(exchange)
+        if page is not None:
+            return page
+        if self._slots.full:
+            return self._busy(exchange)
+        plan = self._route(exchange)
+        if plan and plan.authorization:
+            self._phase(exchange, "authorization")
+            await plan.authorization(exchange)
+        self._phase(exchange, "validation")
+        await self._validate(exchange, plan)
+        exchange.has_slot = self._slots.take()
+        if not exchange.has_slot:
+            return self._busy(exchange)
+        self._phase(exchange, "handler")
+        return await self._handle(exchange, plan)
+
+    async def _validate(self, exchange: Exchange, plan: Plan | None) -> None:
+        """Have the parameters and the body, as the contract declares them."""
+        validation = plan.validation if plan else None
+        if validation:
+            validation.check_parameters(exchange.scope)
+        exchange.body = await read_body(exchange, self._max_body)
+        if validation:
+            exchange.body = await validation.check_body(exchange.scope, exchange.body)
+
+    async def _page(self, exchange: Exchange) -> Answer | None:
+        """What is answered without an operation: preflights of browsers, and pages."""
+        if preflight := self._edge.preflight(exchange):
+            return await answer_of(preflight, exchange.scope)
+        page = self._pages.get(own_path(exchange.scope))
+        if page is None:
+            return None
+        if exchange.scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
+        return await answer_of(await page(exchange.scope), exchange.scope)
+
+    def _busy(self, exchange: Exchange) -> Answer:
+        exchange.record["code"] = "service_unavailable"
+        return _BUSY
+
+    def _route(self, exchange: Exchange) -> Plan | None:
+        """The operation that a request is for; none, if Flask has another route for it."""
+        path = own_path(exchange.scope)
+        plan, exchange.scope["path_params"] = self._routes.find(exchange, path)
+        exchange.plan = plan
+        if plan:
+            exchange.record["operation"] = plan.operation_id
+            exchange.route = plan.path
+        elif not self._others(path, exchange.scope["method"]):
+            raise HTTPException(404)
+        return plan
+
+    async def _handle(self, exchange: Exchange, plan: Plan | None) -> Answer:
+        exchange.variables = context = contextvars.copy_context()
+        if plan:
+            context.run(plan.enter, exchange)
+        if plan and plan.is_coroutine:
+            return await self._await(exchange, plan, context)
+        return await self._threads.run(context.run, self._steps.answer, exchange)
+
+    async def _await(self, exchange: Exchange, plan: Plan, context: contextvars.Context) -> Answer:
+        """Call a coroutine handler here; what surrounds it runs in a thread, if that may block."""
+        steps = self._steps
+        run: Callable[..., Any] = self._threads.run if steps.hooked or exchange.body else _run_here
+        flask_context, value = await run(context.run, steps.begin, exchange)
+        failure: BaseException | None = None
+        try:
+            if value is None:
+                arguments = await run(context.run, plan.arguments, flask_context.request)
+                try:
+                    value = await asyncio.get_running_loop().create_task(
+                        _guarded(plan.handler(**arguments)), context=context
+                    )
+                    value = context.run(plan.answers.response, value)
+                except Exception as error:  # noqa: BLE001  # an error handler of Flask's may answer it
+                    value = await run(context.run, steps.failed, flask_context, error)
+            answered: Answer = await run(context.run, steps.finish, flask_context, value)
+        except BaseException as error:
+            failure = error
+            raise
+        else:
+            return answered
+        finally:
+            await run(context.run, flask_context.pop, failure)
+
+    async def _send(self, exchange: Exchange, answered: Answer, send: Send) -> None:
+        """Send an answer; in development, after holding it against the contract."""
+        if exchange.plan and exchange.plan.checks_answers:
+            await exchange.plan.check_answer(exchange, answered)
+        start: Message = {
+            "type": "http.response.start",
+            "status": answered.status,
+            "headers": self._edge.leave(exchange, answered),
+        }
+        exchange.record["status"] = answered.status
+        exchange.answered = True
+        await send(start)
+        if answered.parts is None:
+            await send({"type": "http.response.body", "body": answered.body})
+        else:
+            await self._stream(exchange, answered, send)
+
+    async def _stream(self, exchange: Exchange, answered: Answer, send: Send) -> None:
+        """Send the parts of an answer while they are made, until they end or the client has gone."""
+        gone = asyncio.ensure_future(_until_gone(exchange.receive))
+        making: asyncio.Future[bytes | None] | None = None
+        try:
+            while True:
+                making = self._threads.run(exchange.variables.run, next, answered.parts, None)
+                await asyncio.wait((making, gone), return_when=asyncio.FIRST_COMPLETED)
+                if not making.done():
+                    raise ClientGone
+                part = making.result()
+                if part is None:
+                    break
+                if gone.done():
+                    raise ClientGone
+                async with asyncio.timeout(SEND_SECONDS):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+            if making is None or making.done():
+                await self._threads.run(exchange.variables.run, answered.close)
+            else:
+                making.add_done_callback(lambda _: self._threads.run(exchange.variables.run, answered.close))
+
+    def _phase(self, exchange: Exchange, name: str) -> None:
+        if exchange.trace:
+            exchange.trace.phase(name)
+
+    def _observe(self, exchange: Exchange) -> None:
+        record = exchange.record
+        record["seconds"] = exchange.seconds
+        record["status"] = record["status"] or 500
+        for observe in self._observers:
+            observe(record)
+
+
+async def _run_here(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+async def _guarded(handling: Any) -> Any:
+    """What a coroutine handler returns; one that asks Python to exit has failed."""
+    try:
+        return await handling
+    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+        raise Exit(repr(error)) from error
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
