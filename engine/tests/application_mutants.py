@@ -13,6 +13,7 @@ from joserfc.jwk import RSAKey
 from api import handlers
 from resource_server.contract.spec import Contract
 from resource_server.serving import authorization, problems, requirements
+from resource_server.serving.exchange import Answer, Exchange
 from resource_server.tokens import AccessToken, claims, dpop, errors, keys, validator
 from resource_server.tokens.credentials import Credentials, presented
 from resource_server.tokens.jwt import SignedJWT, header_of
@@ -222,14 +223,19 @@ def echo_scopes(token: AccessToken, required: Sequence[str]) -> None:
 
 
 def echo_token(patch: Patch) -> None:
-    answer = problems._security_error
+    answer = problems.Errors.answer
 
-    async def echo(request: Any, error: Any) -> Any:
-        answered = await answer(request, error)
-        answered.body = answered.body.replace(error.description, request.headers.get("authorization", ""))
-        return answered
+    async def echo(self: problems.Errors, exchange: Exchange, error: Any) -> Answer:
+        answered = await answer(self, exchange, error)
+        token = exchange.field(b"authorization") or b""
+        body = answered.body.replace(error.description.encode(), token) if hasattr(error, "description") else answered.body
+        return with_field(answered._replace(body=body), b"content-length", b"%d" % len(body))
 
-    patch.setattr(problems, "_security_error", echo)
+    patch.setattr(problems.Errors, "answer", echo)
+
+
+def with_field(answered: Answer, name: bytes, value: bytes) -> Answer:
+    return answered._replace(fields=[*(field for field in answered.fields if field[0] != name), (name, value)])
 
 
 def a_problem(**members: Any) -> Callable[[Any], dict[str, Any]]:
@@ -265,14 +271,8 @@ def fail() -> None:
 
 
 def plain_json(patch: Patch) -> None:
-    respond = problems._response
-
-    def plain(*args: Any) -> Any:
-        answer = respond(*args)
-        answer.mimetype = "application/json"
-        return answer
-
-    patch.setattr(problems, "_response", plain)
+    answer = problems.answer
+    patch.setattr(problems, "answer", lambda *args: with_field(answer(*args), b"content-type", b"application/json"))
 
 
 FORMS = [

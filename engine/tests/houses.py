@@ -46,16 +46,16 @@ def borrowed_environment(folder: Path) -> None:
         (folder / ".venv" / "bin" / program).symlink_to(Path(sysconfig.get_path("scripts")) / program)
 
 
-def local_package(folder: Path, name: str, version: str = "1.0") -> str:
+def local_package(folder: Path, name: str) -> str:
     """Put the wheel of a package that has nothing in it into a folder; returns the line that pins it."""
-    stem, info = f"{name}-{version}", f"{name}-{version}.dist-info"
+    stem, info = f"{name}-1.0", f"{name}-1.0.dist-info"
     path = folder / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr(f"{name}.py", "")
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "".join(f"{each},,\n" for each in (f"{name}.py", f"{info}/METADATA")))
-    return f"{name}=={version} \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+    return f"{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
 def copy_engine(folder: Path) -> None:

@@ -18,7 +18,7 @@ from tests.system.test_your_api import follow
 pytestmark = pytest.mark.timeout(600)
 
 TARGET = "\nhello: $(RUN_STAMP) ## Greet\n\t@$(BIN)/python -c 'import zqmine; print(\"hello from mine\")'\n"
-FEW = ("test_errors", "test_rooms", "test_settings")
+NOTHING = '"""Nothing."""\n\n\ndef test_nothing() -> None:\n    assert True\n'
 DEBIAN = "RUN apt-get update && apt-get install --no-install-recommends -y libpq5\n"
 
 
@@ -28,13 +28,13 @@ def changed(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the packages are found that are on no index."""
     return tmp_path_factory.mktemp("packages")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def environ(packages: Path) -> Mapping[str, str]:
     return {"PIP_FIND_LINKS": str(packages), "UV_FIND_LINKS": str(packages)}
 
@@ -45,9 +45,8 @@ def theirs(tmp_path: Path, packages: Path, environ: Mapping[str, str]) -> Path:
     theirs = follow(house(tmp_path / "house"))
     few_tests(theirs / "engine")
     borrowed_environment(theirs)
-    for name in ("zqmine", "zqshared"):  # the later engine will have one of them itself, in another version
-        local_package(packages, name)
-    changed(theirs / "pyproject.toml", '  "flask",\n', '  "flask",\n  "zqmine",\n  "zqshared",\n')
+    local_package(packages, "zqmine")
+    changed(theirs / "pyproject.toml", '  "flask",\n', '  "flask",\n  "zqmine",\n')
     (theirs / "Makefile").write_text((theirs / "Makefile").read_text() + TARGET)
     changed(theirs / "Dockerfile", "USER 65532", f"{DEBIAN}USER 65532")
     locked = run(["make", "lock"], environ, cwd=theirs, seconds=300)
@@ -57,8 +56,12 @@ def theirs(tmp_path: Path, packages: Path, environ: Mapping[str, str]) -> Path:
 
 def few_tests(engine: Path) -> None:
     """Leave some of an engine's tests, which are all run elsewhere."""
-    for path in (engine / "tests").glob("*/test_*.py"):
-        if path.stem not in FEW:
+    for layer in ("api", "system"):
+        for path in (engine / "tests" / layer).glob("test_*.py"):
+            path.unlink()
+    (engine / "tests" / "api" / "test_nothing.py").write_text(NOTHING)
+    for path in (engine / "tests" / "unit").glob("test_*.py"):
+        if path.stem not in ("test_settings", "test_rooms"):
             path.unlink()
 
 
@@ -68,8 +71,7 @@ def later_engine(folder: Path, packages: Path) -> Path:
     few_tests(folder)
     changed(folder / "pyproject.toml", 'version = "0.2.0"', 'version = "0.3.0"')
     for requirements in folder.glob("requirements*.txt"):
-        both = local_package(packages, "zqlater") + local_package(packages, "zqshared", "2.0")
-        requirements.write_text(requirements.read_text() + both)
+        requirements.write_text(requirements.read_text() + local_package(packages, "zqlater"))
     changed(folder / "rules.mk", ".DEFAULT_GOAL := run", ".DEFAULT_GOAL := run\n\nlater: ## New\n\t@echo a later rule")
     (folder / "image.sh").write_text((folder / "image.sh").read_text() + "echo later > /opt/venv/later\n")
     (folder / "ci.sh").write_text("echo later packages\n")
@@ -90,7 +92,7 @@ def make(house: Path, target: str, environ: Mapping[str, str]) -> str:
 
 def test_what_an_owner_adds_is_pinned_against_the_engine(theirs: Path, environ: Mapping[str, str]) -> None:
     pins = (theirs / "requirements.txt").read_text()
-    assert re.findall(r"(?m)^(\S+?)==", pins) == ["zqmine", "zqshared"]
+    assert re.findall(r"(?m)^(\S+?)==", pins) == ["zqmine"]
     assert "--hash=sha256:" in pins
     assert not (theirs / "requirements-dev.txt").exists()
     assert make(theirs, "hello", environ) == "hello from mine\n"
@@ -105,8 +107,7 @@ def test_what_an_owner_adds_is_pinned_against_the_engine(theirs: Path, environ: 
 def test_later_engine_takes_the_place_of_the_one_before(
     theirs: Path, packages: Path, environ: Mapping[str, str], tmp_path: Path, form: str
 ) -> None:
-    others = [path for path in theirs.iterdir() if path.is_file() and path.name != "requirements.txt"]
-    before = {path: path.read_bytes() for path in others}
+    before = {path: path.read_bytes() for path in theirs.iterdir() if path.is_file()}
     assert "passed" in make(theirs, "test", environ)
     later = later_engine(tmp_path / "later", packages)
     shutil.rmtree(theirs / "engine")
@@ -116,7 +117,6 @@ def test_later_engine_takes_the_place_of_the_one_before(
         (theirs / "vendor").mkdir()
         shutil.copy(build_wheel(tmp_path / "dist", later), theirs / "vendor")
     make(theirs, "lock", environ)
-    assert re.findall(r"(?m)^(\S+?)==", (theirs / "requirements.txt").read_text()) == ["zqmine"]
     if form == "wheel":  # as `npm ci` would
         (linters,) = (theirs / ".venv").glob("resource_server-*/resource_server/testing/linters")
         (linters / "node_modules").symlink_to(LINTERS / "node_modules")
