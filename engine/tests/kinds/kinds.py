@@ -69,6 +69,33 @@ def broken_stream() -> flask.Response:
     return flask.Response(chunks(), mimetype="text/plain")
 
 
+CLOSED: list[str] = []
+
+
+def events() -> flask.Response:
+    def parts() -> Iterator[str]:
+        try:
+            while True:
+                time.sleep(0.2)
+                yield "data: 1\n\n"
+        finally:
+            CLOSED.append(flask.request.path)
+
+    return flask.Response(flask.stream_with_context(parts()), mimetype="text/event-stream")
+
+
+def closed() -> dict[str, int]:
+    return {"closed": len(CLOSED)}
+
+
+def exits() -> None:
+    raise SystemExit(3)
+
+
+async def exits_in_loop() -> None:
+    raise SystemExit(3)
+
+
 def thread() -> dict[str, str]:
     return {"thread": threading.current_thread().name}
 

@@ -4,7 +4,7 @@ import asyncio
 
 from starlette.exceptions import HTTPException
 
-from resource_server.serving.exchange import ClientGone, Exchange
+from resource_server.serving.exchange import Exchange
 
 BODY_SECONDS = 30
 """In which a body must have come."""
@@ -19,7 +19,6 @@ async def read_body(exchange: Exchange, most: int) -> bytes:
 
     Raises:
         HTTPException: With 413, if it is longer; with 408, if it hasn't come in time; with 400, if it isn't whole.
-        ClientGone: The client has left before it was complete.
     """
     declared = exchange.field(b"content-length")
     length = int(declared) if declared is not None and declared.isdigit() else None
@@ -35,7 +34,7 @@ async def read_body(exchange: Exchange, most: int) -> bytes:
             while more:
                 message = await exchange.receive()
                 if message["type"] == "http.disconnect":
-                    raise ClientGone
+                    raise HTTPException(400, _INCOMPLETE)  # which the client may still read
                 part = message.get("body", b"")
                 size += len(part)
                 if size > most:
@@ -45,8 +44,11 @@ async def read_body(exchange: Exchange, most: int) -> bytes:
     except TimeoutError as error:
         raise HTTPException(408, "The request's body has not come in time.") from error
     if length is not None and size != length:
-        raise HTTPException(400, "The request's body is not as long as its Content-Length says.")
+        raise HTTPException(400, _INCOMPLETE)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+_INCOMPLETE = "The request's body ends before it is complete."
 
 
 def _is_http_1(exchange: Exchange) -> bool:

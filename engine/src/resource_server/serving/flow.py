@@ -3,7 +3,8 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -23,6 +24,12 @@ logger = logging.getLogger(__name__)
 
 SEND_SECONDS = 30
 """In which a client must take a part of an answer."""
+
+_PART = 256 * 1024
+"""Bytes of an answer that are sent at a time: what a client doesn't take isn't sent."""
+
+_SMALL = 4 * 1024
+"""Bytes of a body that is validated in the event loop."""
 
 _BUSY = answer(problem(503, "The server is busy. Try again shortly."), {"Retry-After": "1"})
 
@@ -80,7 +87,7 @@ class Flow:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whatever happens; what the health of the process is asked by isn't logged."""
         if scope["path"] in self._health_paths:
-            await self._health.answer(scope["path"])(scope, receive, send)
+            await self._health.answer(scope["path"], stuck=self._slots.stuck)(scope, receive, send)
             return
         exchange = self._edge.enter(scope, receive)
         if self._trace:
@@ -138,7 +145,11 @@ class Flow:
             validation.check_parameters(exchange.scope)
         exchange.body = await read_body(exchange, self._max_body)
         if validation:
-            exchange.body = await validation.check_body(exchange.scope, exchange.body)
+            checking = partial(validation.check_body, exchange.scope, exchange.body)
+            if len(exchange.body) <= _SMALL:
+                exchange.body = await checking()
+            else:
+                exchange.body = await self._threads.run(_run, checking)
 
     async def _page(self, exchange: Exchange) -> Answer | None:
         """What is answered without an operation: preflights of browsers, and pages."""
@@ -212,10 +223,15 @@ class Flow:
         exchange.record["status"] = answered.status
         exchange.answered = True
         await send(start)
-        if answered.parts is None:
+        if answered.parts is not None:
+            await self._stream(exchange, answered, send)
+        elif len(answered.body) <= _PART:
             await send({"type": "http.response.body", "body": answered.body})
         else:
-            await self._stream(exchange, answered, send)
+            view = memoryview(answered.body)
+            for begin in range(0, len(view), _PART):
+                await _send_part(send, bytes(view[begin : begin + _PART]))
+            await send({"type": "http.response.body", "body": b""})
 
     async def _stream(self, exchange: Exchange, answered: Answer, send: Send) -> None:
         """Send the parts of an answer while they are made, until they end or the client has gone."""
@@ -232,15 +248,15 @@ class Flow:
                     break
                 if gone.done():
                     raise ClientGone
-                async with asyncio.timeout(SEND_SECONDS):
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                await _send_part(send, part)
             await send({"type": "http.response.body", "body": b""})
         finally:
             gone.cancel()
+            closing = partial(self._threads.run, exchange.variables.run, _close, answered)
             if making is None or making.done():
-                await self._threads.run(exchange.variables.run, answered.close)
+                await closing()
             else:
-                making.add_done_callback(lambda _: self._threads.run(exchange.variables.run, answered.close))
+                making.add_done_callback(lambda _: closing())  # it can't be interrupted
 
     def _phase(self, exchange: Exchange, name: str) -> None:
         if exchange.trace:
@@ -254,6 +270,17 @@ class Flow:
             observe(record)
 
 
+def _close(answered: Answer) -> None:
+    try:
+        answered.close()
+    except Exception:
+        logger.exception("What a stream leaves behind couldn't be closed")
+
+
+def _run(make_coroutine: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
+    return asyncio.run(make_coroutine())
+
+
 async def _run_here(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
@@ -264,6 +291,19 @@ async def _guarded(handling: Any) -> Any:
         return await handling
     except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
         raise Exit(repr(error)) from error
+
+
+async def _send_part(send: Send, part: bytes) -> None:
+    """Send a part of an answer; a client that doesn't take it has left, too.
+
+    Raises:
+        ClientGone: It hasn't taken it in time.
+    """
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    except TimeoutError as error:
+        raise ClientGone from error
 
 
 async def _until_gone(receive: Receive) -> None:

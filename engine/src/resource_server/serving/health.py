@@ -12,7 +12,8 @@ LIVE, READY = "/healthz", "/readyz"
 class Health:
     """What is answered at `/healthz` and `/readyz`, unless the contract has these paths.
 
-    An API is ready while it holds usable keys of each issuer. One that holds them stays so while issuers fail.
+    An API is ready while it holds usable keys of each issuer, and has room for requests. One that holds keys stays so
+    while issuers fail.
 
     Args:
         validator: Whose keys count.
@@ -25,8 +26,15 @@ class Health:
         """Begin to fetch the keys."""
         self._validator.unready()
 
-    def answer(self, path: str) -> Response:
-        """The answer at one of the two paths."""
+    def answer(self, path: str, *, stuck: bool) -> Response:
+        """The answer at one of the two paths.
+
+        Args:
+            path: Which.
+            stuck: Whether for long there has been no room for a request.
+        """
+        if stuck and path == READY:
+            return _answer(503, "All requests that may be worked on take long.")
         unready = self._validator.unready() if path == READY else []
         if unready:
             return _answer(503, f"No keys are held of {', '.join(unready)}.")

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, make_wsgi_app
@@ -51,7 +52,7 @@ def serve_metrics(listener: socket.socket) -> None:
     """Serve the metrics of all workers at `/metrics`, in a thread that ends with the process."""
     registry = CollectorRegistry()
     _Workers(registry)  # type: ignore[no-untyped-call]
-    server = WSGIServer(listener.getsockname(), _Silent, bind_and_activate=False)
+    server = _Server(listener.getsockname(), _Silent, bind_and_activate=False)
     server.socket = listener
     server.server_name, server.server_port = listener.getsockname()[:2]
     server.setup_environ()
@@ -72,6 +73,14 @@ class _Workers(MultiProcessCollector):
         return metrics
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each connection: one that asks nothing keeps nobody from asking."""
+
+    daemon_threads = True
+
+
 class _Silent(WSGIRequestHandler):
+    timeout = 30  # seconds, for a connection that asks nothing
+
     def log_message(self, *_: object) -> None:
         """Nothing: a scrape is no request of the API's."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -20,6 +21,10 @@ _PATIENCE = 0.003
 
 _IDLE = 10.0
 """Seconds after which a thread that isn't needed ends."""
+
+
+STUCK_SECONDS = 10.0
+"""Seconds after which a process that has room for no request isn't ready."""
 
 
 class Exit(RuntimeError):
@@ -152,17 +157,25 @@ class Slots:
     def __init__(self, most: int) -> None:
         self._most = most
         self._taken = 0
+        self._full_since = 0.0
 
     def take(self) -> bool:
         """Take one, if there is one left."""
         if self._taken >= self._most:
             return False
         self._taken += 1
+        if self._taken == self._most:
+            self._full_since = time.monotonic()
         return True
 
     def give_back(self) -> None:
         """Let another request have it."""
         self._taken -= 1
+
+    @property
+    def stuck(self) -> bool:
+        """Whether for long no request has been answered, and no other could begin."""
+        return self.full and time.monotonic() - self._full_since >= STUCK_SECONDS
 
     @property
     def full(self) -> bool:
