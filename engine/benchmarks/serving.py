@@ -105,7 +105,7 @@ def serving(server: Server, cpu: int | None, settings: Mapping[str, str]) -> Ite
         with pinned(cpu) if cpu is not None else nullcontext():
             process = subprocess.Popen(  # noqa: S603  # the benchmark's own commands
                 arguments,
-                env=clean_environ(**settings),
+                env=clean_environ(**{**settings, **server.settings}),
                 cwd=server.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
