@@ -11,6 +11,9 @@ import pytest
 import resource_server
 import resource_server.serving
 import resource_server.testing
+from resource_server.serving import FlaskApp
+from resource_server.serving.flasks import Flask
+from resource_server.serving.requirements import Requirements, TokenHandler
 from resource_server.settings import table
 from tests.processes import DOCS, ENGINE, SAMPLE
 
@@ -86,6 +89,32 @@ def names_of(path: Path) -> set[str]:
     """The attributes that are used in a module, like `os.environ`."""
     nodes = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute))
     return {f"{node.value.id}.{node.attr}" for node in nodes if isinstance(node.value, ast.Name)}
+
+
+def test_no_private_name_of_a_dependency_is_used() -> None:
+    """What hangs on one breaks at the next release."""
+    serving = Path(resource_server.serving.__file__).parent
+    used = {
+        f"{path.name}: {ast.unparse(node)}"
+        for path in serving.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and _is_private(node.attr) and ast.unparse(node.value) not in ("self", "cls")
+    }
+    used |= {name for path in serving.glob("*.py") for name in imported(path) if any(map(_is_private, name.split(".")))}
+    inherited = {
+        name
+        for kind in (FlaskApp, Flask, TokenHandler, Requirements)
+        for base in kind.__mro__[1:]
+        if not base.__module__.startswith("resource_server")
+        for name in vars(base).keys() & vars(kind).keys()
+        if _is_private(name)
+    }
+    assert used - {"making.py: os._exit", "authorization.py: resource.protection._replace"} == set()  # both are public
+    assert inherited == set()
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
 
 
 def test_public_names_are_these() -> None:

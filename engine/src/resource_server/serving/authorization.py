@@ -5,7 +5,6 @@ Each operation finds the token that its request presents, has its requirements v
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from connexion.lifecycle import ConnexionRequest
@@ -13,7 +12,6 @@ from connexion.middleware.security import SecurityOperation
 from connexion.operations import AbstractOperation
 from connexion.utils import get_function_from_name
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import Scope
 
 from resource_server.contract.spec import scheme_kind
@@ -24,19 +22,6 @@ from resource_server.tokens.credentials import Credentials, presented
 from resource_server.tokens.errors import MissingCredentials, Protection, SecurityError
 
 _SCHEMES = {"basic": "Basic", "apiKey": "ApiKey"}
-
-
-class _Request(ConnexionRequest):  # type: ignore[misc]  # Connexion's classes are not typed
-    """A request for the functions that verify it, most of which look at its scope only."""
-
-    uri_parser = _context = _mimetype = _path_params = _query_params = _form = _files = None
-
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-
-    @cached_property
-    def _starlette_request(self) -> Request:
-        return Request(self.scope)
 
 
 class ProtectedResource(NamedTuple):
@@ -98,7 +83,7 @@ class Authorization:
         try:
             if self._protection.schemes:
                 scope[CREDENTIALS] = credentials = self._presented(scope)
-            request = _Request(scope)
+            request = ConnexionRequest(scope)
             await self._verify(request)
             if self._acr_values is not None or self._max_age is not None:
                 token = _access_token(request.context["token_info"])

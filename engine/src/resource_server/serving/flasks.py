@@ -105,12 +105,16 @@ class Steps:
     def begin(self, exchange: Exchange) -> tuple[Any, Any]:
         """Do what comes before a coroutine handler; returns the context, and what a hook has answered in its place."""
         context = self._app.request_context(environ(exchange))
-        context.push()
-        request_started.send(self._app, _async_wrapper=self._app.ensure_sync)
         try:
-            return context, self._step("preprocess_request", context)()
-        except Exception as error:  # noqa: BLE001  # an error handler of Flask's may answer it
-            return context, self.failed(context, error)
+            context.push()
+            try:
+                request_started.send(self._app, _async_wrapper=self._app.ensure_sync)
+                return context, self._step("preprocess_request", context)()
+            except Exception as error:  # noqa: BLE001  # an error handler of Flask's may answer it
+                return context, self.failed(context, error)
+        except BaseException as error:
+            context.pop(error)
+            raise
 
     def failed(self, context: Any, error: Exception) -> Any:
         """What Flask's error handlers answer to an error; raised again, if they don't."""

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from resource_server.serving.authorization import Authorization
 from resource_server.serving.exchange import Answer, Exchange
 from resource_server.serving.responses import Answers
-from resource_server.serving.validation import VALIDATORS, RequestValidation
+from resource_server.serving.validation import RequestValidation
 
 
 class Plan:
@@ -50,7 +50,7 @@ class Plan:
         self._context = ContextOperation(_nothing, operation=operation)
         self._uri_parser = operation.uri_parser_class(operation.parameters, operation.body_definition())
         self.checks_answers = bool(options.get("validate_responses"))
-        self._answer_check = ResponseValidationOperation(_replay, operation=operation, validator_map=VALIDATORS)
+        self._answer_check = ResponseValidationOperation(_replay, operation=operation)
 
     def enter(self, exchange: Exchange) -> None:
         """Have `connexion.request`, `connexion.context` and the like speak of a request, in this context."""
@@ -106,7 +106,7 @@ async def _replay(scope: Scope, _: Receive, send: Send) -> None:
     """An ASGI application that answers what is to be checked."""
     answered: Answer = scope[_ANSWER]
     await send({"type": "http.response.start", "status": answered.status, "headers": list(answered.fields)})
-    if answered.parts is None:
+    if answered.parts is None and scope["method"] != "HEAD":
         await send({"type": "http.response.body", "body": answered.body})
 
 

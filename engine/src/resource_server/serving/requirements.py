@@ -12,7 +12,7 @@ from typing import Any
 
 from connexion.lifecycle import ConnexionRequest
 from connexion.security import NO_VALUE, AbstractSecurityHandler, SecurityHandlerFactory
-from connexion.utils import inspect_function_arguments
+from connexion.utils import get_function_from_name, inspect_function_arguments
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
@@ -43,7 +43,7 @@ class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion'
 
     def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Verify:
         """The function that verifies a request against one requirement."""
-        function = self._resolve_func(security_scheme)
+        function = get_function_from_name(security_scheme[self.security_definition_key])
         wanted = {name for name in ("request", "required_scopes") if takes(function, name)}
         call = _in_place(function) if _is_coroutine_function(function) else _in_thread(function)
 

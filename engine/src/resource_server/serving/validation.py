@@ -1,22 +1,12 @@
 """Connexion's validation, made once for each operation, and with what it gets wrong about bodies put right."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from connexion.datastructures import MediaTypeDict
 from connexion.exceptions import BadRequestProblem, UnsupportedMediaTypeProblem
 from connexion.operations import AbstractOperation
 from connexion.utils import extract_content_type, is_null, is_nullable, split_content_type
-from connexion.validators import (
-    VALIDATOR_MAP,
-    AbstractRequestBodyValidator,
-    AbstractResponseBodyValidator,
-    FormDataValidator,
-    JSONRequestBodyValidator,
-    JSONResponseBodyValidator,
-    MultiPartFormDataValidator,
-    TextResponseBodyValidator,
-)
+from connexion.validators import VALIDATOR_MAP
 from connexion.validators.parameter import ParameterValidator, draft4_format_checker
 from jsonschema import Draft4Validator, ValidationError  # type: ignore[import-untyped]
 from starlette.formparsers import MultiPartException
@@ -67,7 +57,7 @@ class RequestValidation:
         operation = self._operation
         schema = operation.body_schema(media_type)
         try:
-            make_validator = VALIDATORS["body"][media_type] if schema else None
+            make_validator = VALIDATOR_MAP["body"][media_type] if schema else None
         except KeyError:
             make_validator = None
         if make_validator is None:
@@ -84,8 +74,12 @@ class RequestValidation:
         async def receive() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        receive_checked, _ = await validator.wrap_receive(receive, scope=scope)
-        return await _whole(receive_checked)
+        try:
+            receive_checked, _ = await validator.wrap_receive(receive, scope=scope)
+            return await _whole(receive_checked)
+        except (ValueError, LookupError, RecursionError, MultiPartException) as error:
+            # Other bytes, another charset, nested too deeply, which Connexion answers with 500.
+            raise BadRequestProblem(detail="The request body can't be decoded as its Content-Type says.") from error
 
     def _content_type(self, scope: Scope) -> tuple[str, str]:
         media_type, encoding = split_content_type(extract_content_type(scope["headers"]))
@@ -130,45 +124,3 @@ class _Parameters(ParameterValidator):  # type: ignore[misc]
         except ValidationError as error:
             return str(error)
         return None
-
-
-class _Decoding(AbstractRequestBodyValidator):  # type: ignore[misc]  # Connexion's classes are not typed
-    """Connexion answers 500 to a body that can't be decoded: other bytes, another charset, nested too deeply."""
-
-    async def _parse(self, stream: AsyncGenerator[bytes, None], scope: Scope) -> Any:
-        try:
-            return await super()._parse(stream, scope)
-        except (ValueError, LookupError, RecursionError, MultiPartException) as error:
-            raise BadRequestProblem(detail="The request body can't be decoded as its Content-Type says.") from error
-
-
-class _BodyOfHead(AbstractResponseBodyValidator):  # type: ignore[misc]
-    """Connexion holds the empty body of a HEAD response against the schema of the one it stands for."""
-
-    def _validate(self, body: Any) -> None:
-        if self._scope["method"] != "HEAD":
-            super()._validate(body)
-
-
-def _corrected(correction: type, validator: type) -> type:
-    return type(validator.__name__, (correction, validator), {})
-
-
-VALIDATORS = {
-    "body": MediaTypeDict(
-        VALIDATOR_MAP["body"]
-        | {
-            "*/*json": _corrected(_Decoding, JSONRequestBodyValidator),
-            "application/x-www-form-urlencoded": _corrected(_Decoding, FormDataValidator),
-            "multipart/form-data": _corrected(_Decoding, MultiPartFormDataValidator),
-        }
-    ),
-    "response": MediaTypeDict(
-        VALIDATOR_MAP["response"]
-        | {
-            "*/*json": _corrected(_BodyOfHead, JSONResponseBodyValidator),
-            "text/plain": _corrected(_BodyOfHead, TextResponseBodyValidator),
-        }
-    ),
-}
-"""For Connexion's `validator_map`."""
