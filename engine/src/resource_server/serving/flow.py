@@ -3,12 +3,12 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from resource_server.serving.bodies import read_body
 from resource_server.serving.edge import Edge, own_path
@@ -213,50 +213,48 @@ class Flow:
 
     async def _send(self, exchange: Exchange, answered: Answer, send: Send) -> None:
         """Send an answer; in development, after holding it against the contract."""
+        if answered.parts is not None:
+            await self._stream(exchange, answered, answered.parts, send)
+            return
+        await self._begin(exchange, answered, send)
+        if len(answered.body) <= _PART:
+            await send({"type": "http.response.body", "body": answered.body})
+            return
+        for begin in range(0, len(answered.body), _PART):
+            await _send_part(send, answered.body[begin : begin + _PART])
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _begin(self, exchange: Exchange, answered: Answer, send: Send) -> None:
         if exchange.plan and exchange.plan.checks_answers:
             await exchange.plan.check_answer(exchange, answered)
-        start: Message = {
-            "type": "http.response.start",
-            "status": answered.status,
-            "headers": self._edge.leave(exchange, answered),
-        }
+        fields = self._edge.leave(exchange, answered)
         exchange.record["status"] = answered.status
         exchange.answered = True
-        await send(start)
-        if answered.parts is not None:
-            await self._stream(exchange, answered, send)
-        elif len(answered.body) <= _PART:
-            await send({"type": "http.response.body", "body": answered.body})
-        else:
-            view = memoryview(answered.body)
-            for begin in range(0, len(view), _PART):
-                await _send_part(send, bytes(view[begin : begin + _PART]))
-            await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.start", "status": answered.status, "headers": fields})
 
-    async def _stream(self, exchange: Exchange, answered: Answer, send: Send) -> None:
-        """Send the parts of an answer while they are made, until they end or the client has gone."""
+    async def _stream(self, exchange: Exchange, answered: Answer, parts: Iterator[bytes], send: Send) -> None:
+        """Send an answer while its parts are made, until they end or the client has gone."""
         gone = asyncio.ensure_future(_until_gone(exchange.receive))
         making: asyncio.Future[bytes | None] | None = None
         try:
+            await self._begin(exchange, answered, send)
             while True:
-                making = self._threads.run(exchange.variables.run, next, answered.parts, None)
+                making = self._threads.run(exchange.variables.run, next, parts, None)
                 await asyncio.wait((making, gone), return_when=asyncio.FIRST_COMPLETED)
-                if not making.done():
+                if gone.done():
                     raise ClientGone
                 part = making.result()
                 if part is None:
                     break
-                if gone.done():
-                    raise ClientGone
                 await _send_part(send, part)
             await send({"type": "http.response.body", "body": b""})
         finally:
             gone.cancel()
-            closing = partial(self._threads.run, exchange.variables.run, _close, answered)
+            close = partial(self._threads.run, exchange.variables.run, _close, answered)
             if making is None or making.done():
-                await closing()
+                await close()
             else:
-                making.add_done_callback(lambda _: closing())  # it can't be interrupted
+                making.add_done_callback(lambda made: (made.cancelled() or made.exception(), close()))
 
     def _phase(self, exchange: Exchange, name: str) -> None:
         if exchange.trace:
@@ -289,7 +287,7 @@ async def _guarded(handling: Any) -> Any:
     """What a coroutine handler returns; one that asks Python to exit has failed."""
     try:
         return await handling
-    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+    except (SystemExit, KeyboardInterrupt) as error:
         raise Exit(repr(error)) from error
 
 
