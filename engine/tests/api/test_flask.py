@@ -220,6 +220,17 @@ def test_hooks_can_answer_change_and_see_what_comes_of_a_request(tmp_path: Path,
     assert ended == [None, None]
 
 
+def test_route_of_flasks_own_stands_beside_the_contract(tmp_path: Path) -> None:
+    app = app_of(tmp_path, "untouched")
+    app.add_url_rule("/own/<name>", view_func=lambda name: {"name": name})
+    client = app.test_client()
+    assert client.get("/own/ada").json() == {"name": "ada"}
+    refused = client.post("/own/ada")
+    assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed")
+    assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+    assert client.get("/own").json()["code"] == "not_found"
+
+
 def test_what_cannot_be_added_is_refused_with_what_to_do(tmp_path: Path) -> None:
     app = app_of(tmp_path, "untouched")
     for add in (app.add_middleware, app.add_wsgi_middleware):

@@ -4,7 +4,7 @@ import functools
 import inspect
 import io
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
@@ -12,12 +12,14 @@ import flask
 from connexion.frameworks.flask import FlaskJSONProvider, IntegerConverter, NumberConverter
 from flask.signals import request_started
 from starlette.types import Scope
-from werkzeug.routing import MapAdapter, Rule
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_host
 
 from resource_server.serving.exchange import EXCHANGE, Answer, Exchange
 from resource_server.serving.plans import Plan
+from resource_server.serving.routing import not_allowed
 
 
 class Flask(flask.Flask):
@@ -216,9 +218,25 @@ def _variable(field: bytes) -> str:
 
 
 def others(app: Flask) -> Callable[[str, str], bool]:
-    """Says whether a path and a method have a route of Flask's own that is no operation's; 405 as Flask says."""
-    rules: Mapping[str, Any] = {rule.endpoint: rule for rule in app.url_map.iter_rules() if not rule.build_only}
-    if not rules:
+    """Says whether a path and a method have a route of Flask's own, that is no operation's.
+
+    It raises `HTTPException` with 405, if only other methods have one.
+    """
+    if all(rule.build_only for rule in app.url_map.iter_rules()):
         return lambda _path, _method: False
     adapter = app.url_map.bind("localhost")
-    return lambda path, method: app.url_map.host_matching or adapter.test(path, method)
+
+    def has_route(path: str, method: str) -> bool:
+        if app.url_map.host_matching:
+            return True  # Flask knows
+        try:
+            adapter.match(path, method)
+        except RequestRedirect:
+            return True
+        except MethodNotAllowed as error:
+            raise not_allowed(set(error.valid_methods or ())) from error
+        except NotFound:
+            return False
+        return True
+
+    return has_route
