@@ -197,7 +197,7 @@ class Flow:
                 arguments = await run(context.run, plan.arguments, flask_context.request)
                 try:
                     value = await asyncio.get_running_loop().create_task(
-                        _guarded(plan.handler(**arguments)), context=context
+                        _guarded(plan.handler, arguments), context=context
                     )
                     value = context.run(plan.answers.response, value)
                 except Exception as error:  # noqa: BLE001  # an error handler of Flask's may answer it
@@ -283,10 +283,10 @@ async def _run_here(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-async def _guarded(handling: Any) -> Any:
+async def _guarded(handler: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """What a coroutine handler returns; one that asks Python to exit has failed."""
     try:
-        return await handling
+        return await handler(**arguments)
     except (SystemExit, KeyboardInterrupt) as error:
         raise Exit(repr(error)) from error
 

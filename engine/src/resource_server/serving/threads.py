@@ -43,7 +43,7 @@ class Threads:
 
     def __init__(self, most: int = THREADS) -> None:
         self._most = most
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._lock = threading.Lock()
         self._started = 0
         self._deliveries: _Deliveries | None = None
@@ -86,8 +86,6 @@ class Threads:
                         self._started -= 1
                         return
                 continue
-            if job is None:
-                return
             deliveries, future, function, arguments = job
             result, error = None, None
             try:

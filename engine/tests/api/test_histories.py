@@ -1,0 +1,170 @@
+"""Whatever becomes of requests, each place and each thread is free afterwards, and each stream is closed."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import flask
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.types import Message
+
+from resource_server.serving import flow
+from resource_server.settings import Settings
+from tests.sample import create_app
+from tests.tenant import AUDIENCE
+
+ROOM = 2
+OPENED: list[int] = []
+CLOSED: list[int] = []
+BOTH = threading.Barrier(ROOM)
+
+
+def answer() -> str:
+    return "x"
+
+
+def long_answer() -> str:
+    return "x" * 600_000
+
+
+def fail() -> None:
+    raise RuntimeError
+
+
+def leave() -> None:
+    raise SystemExit
+
+
+async def later() -> str:
+    await asyncio.sleep(0.001)
+    return "x"
+
+
+async def leave_later() -> None:
+    await asyncio.sleep(0)
+    raise SystemExit
+
+
+def _parts(count: int) -> Iterator[str]:
+    OPENED.append(count)
+    try:
+        for _ in range(count):
+            time.sleep(0.001)
+            yield "x"
+        if count == 2:
+            raise RuntimeError
+    finally:
+        CLOSED.append(count)
+
+
+def stream(count: int) -> flask.Response:
+    KEPT.append(_parts(count))
+    return flask.Response(KEPT[-1], mimetype="text/plain")
+
+
+KEPT: list[Iterator[str]] = []
+"""What nothing but its end may close."""
+
+
+def empty() -> flask.Response:
+    return stream(0)
+
+
+def breaks() -> flask.Response:
+    return stream(2)
+
+
+def short() -> flask.Response:
+    return stream(3)
+
+
+def endless() -> flask.Response:
+    return stream(10_000)
+
+
+def both() -> str:
+    """Answers when as many as there is room for are here."""
+    BOTH.wait(10)
+    return "x"
+
+
+HANDLERS = ["answer", "long_answer", "fail", "leave", "later", "leave_later", "empty", "breaks", "short", "endless"]
+CLIENTS = ["reads", "leaves", "breaks off", "does not read", "is cancelled"]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    responses = {"200": {"description": "Text.", "content": {"text/plain": {}}}}
+    paths = {
+        f"/{name}": {"get": {"operationId": f"{__name__}.{name}", "responses": responses}}
+        for name in [*HANDLERS, "both"]
+    }
+    spec = tmp_path_factory.mktemp("histories") / "openapi.yaml"
+    spec.write_text(yaml.safe_dump({"openapi": "3.0.3", "info": {"title": "T", "version": "1"}, "paths": paths}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flow, "SEND_SECONDS", 0.02)
+        settings = Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE, max_requests=ROOM)
+        yield create_app(settings, specification=Path(spec))
+
+
+async def call(app: Any, path: str, client: str, after: int) -> int | None:
+    """Call an operation as a client that does something unforeseen after so many messages; returns the status."""
+    sent: list[Message] = []
+    gone = asyncio.Event()
+
+    async def receive() -> Message:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if client == "leaves" and len(sent) > after:
+            gone.set()
+        if client == "breaks off" and len(sent) > after:
+            raise OSError
+        if client == "does not read" and message.get("more_body"):
+            await asyncio.sleep(10)
+        await asyncio.sleep(0)
+        if len(sent) > 50:
+            gone.set()  # nobody reads an endless stream to its end
+
+    scope = {"type": "http", "http_version": "1.1", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    task = asyncio.ensure_future(app(scope, receive, send))
+    if client == "is cancelled":
+        await asyncio.sleep(after / 500)
+        task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return sent[0]["status"] if sent else None
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(HANDLERS), st.sampled_from(CLIENTS), st.integers(0, 4)), min_size=1, max_size=6),
+    st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_no_history_loses_a_place_or_leaves_a_stream_open(
+    app: Any,
+    history: list[tuple[str, str, int]],
+    together: bool,  # noqa: FBT001  # hypothesis gives it
+) -> None:
+    async def live() -> list[int | None]:
+        calls = [call(app, f"/{handler}", client, after) for handler, client, after in history]
+        if together:
+            await asyncio.gather(*calls)
+        else:
+            for each in calls:
+                await each
+        for _ in range(100):
+            if len(OPENED) == len(CLOSED):
+                break
+            await asyncio.sleep(0.01)
+        return await asyncio.gather(*(call(app, "/both", "reads", 0) for _ in range(ROOM)))
+
+    assert asyncio.run(live()) == [200] * ROOM
+    assert sorted(OPENED) == sorted(CLOSED)
