@@ -162,6 +162,7 @@ def test_log_out_forgets_the_token(page: Page, api: str) -> None:
 def test_login_page_is_usable_with_the_keyboard(page: Page, api: str) -> None:
     page.goto(f"{api}/ui/")
     window = authorize(page)
+    window.wait_for_load_state()
     window.keyboard.press("Tab")
     window.keyboard.press("ArrowDown")
     assert window.evaluate("() => document.activeElement.value") == "auth0|ben"
