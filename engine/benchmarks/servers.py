@@ -82,24 +82,19 @@ def _uvicorn(python: object, app: str, *options: str) -> tuple[str, ...]:
     return (str(python), "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", "{port}", log, *options)
 
 
+_OURS = Server(
+    "ours",
+    "this API",
+    "ours",
+    (sys.executable, "-m", "api", "serve", "--host", "127.0.0.1", "--port", "{port}"),
+    SAMPLE,
+    ("connexion", "flask", "authlib", "joserfc", "granian"),
+)
+
 _ALL = (
-    Server(
-        "ours",
-        "this API",
-        "ours",
-        (sys.executable, "-m", "api", "serve", "--host", "127.0.0.1", "--port", "{port}"),
-        SAMPLE,
-        ("connexion", "flask", "authlib", "joserfc", "granian"),
-    ),
-    Server(
-        "ours-quiet",
-        "this API, without its log",
-        "ours",
-        (sys.executable, "-m", "api", "serve", "--host", "127.0.0.1", "--port", "{port}"),
-        SAMPLE,
-        ("connexion", "flask", "authlib", "joserfc", "granian"),
-        settings={"LOG_REQUESTS": "false"},  # the others log nothing, either
-    ),
+    _OURS,
+    # The others log nothing, either.
+    replace(_OURS, name="ours-quiet", title="this API, without its log", settings={"LOG_REQUESTS": "false"}),
     Server(
         "connexion",
         "Connexion on uvicorn",

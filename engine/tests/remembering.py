@@ -19,7 +19,7 @@ class Clock:
 
 def until(made: float = 0) -> float:
     """Until when a proof matters that was made so many seconds from now."""
-    return time.time() + made + dpop._PAST + dpop._CLOCKS  # noqa: SLF001
+    return time.time() + made + dpop.PAST + dpop.CLOCKS
 
 
 def refused(store: Replays, proof_id: bytes = b"another", **made: float) -> bool:

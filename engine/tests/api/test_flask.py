@@ -12,6 +12,7 @@ import httpx
 import pytest
 import yaml
 
+from resource_server.contract.spec import ContractError
 from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from tests.sample import create_app
@@ -236,6 +237,10 @@ def test_what_cannot_be_added_is_refused_with_what_to_do(tmp_path: Path) -> None
     for add in (app.add_middleware, app.add_wsgi_middleware):
         with pytest.raises(TypeError, match="Wrap the application instead"):
             add(object)
+    operation = {"operationId": f"{__name__}.untouched", "security": [{"unknown": []}], **PLAIN}
+    unenforced = {"openapi": "3.0.3", "info": {"title": "T", "version": "1"}, "paths": {"/x": {"get": operation}}}
+    with pytest.raises(ContractError, match="The document: GET /x: security scheme 'unknown' is not declared"):
+        app.add_api(unenforced)
     with pytest.raises(TypeError, match="security_map"):
         app.add_api(tmp_path / "openapi.yaml", security_map={})
     assert app.test_client().get("/untouched").status_code == 200

@@ -18,6 +18,7 @@ from tests.system.test_your_api import follow
 pytestmark = pytest.mark.timeout(600)
 
 TARGET = "\nhello: $(RUN_STAMP) ## Greet\n\t@$(BIN)/python -c 'import zqmine; print(\"hello from mine\")'\n"
+# Stands for a layer of tests that `make test` runs, which fails if it finds none.
 NOTHING = '"""Nothing."""\n\n\ndef test_nothing() -> None:\n    assert True\n'
 DEBIAN = "RUN apt-get update && apt-get install --no-install-recommends -y libpq5\n"
 

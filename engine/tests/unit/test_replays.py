@@ -38,7 +38,7 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 
 def test_proof_is_remembered_as_long_as_it_is_accepted() -> None:
-    assert LIFETIME == dpop._PAST + dpop._CLOCKS + dpop._FUTURE  # noqa: SLF001
+    assert LIFETIME == dpop.PAST + dpop.CLOCKS + dpop.FUTURE
 
 
 def test_proof_is_used_once(store: Store) -> None:

@@ -33,8 +33,8 @@ _RESERVED = ("/ui", "/openapi.json", "/openapi.yaml")
 _SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749, section 3.3
 
 
-def load_contract(path: Path) -> Contract:
-    """Read a contract and check that it can be served and enforced.
+def load_contract(source: Path | Contract) -> Contract:
+    """Read a contract, or take one that has been read, and check that it can be served and enforced.
 
     Checks, beyond what `read_contract` does, that each operationId and validator function can be imported, that each
     scheme in use has a validator, and that scopes are asked for only where they are enforced and declared.
@@ -42,27 +42,30 @@ def load_contract(path: Path) -> Contract:
     Raises:
         ContractError: It can't be.
     """
-    contract = read_contract(path)
+    contract = read_contract(source)
     for complaint in _complaints(resolve_refs(contract)):
-        raise ContractError(f"{path}: {complaint}")
+        raise ContractError(f"{_name(source)}: {complaint}")
     return contract
 
 
-def read_contract(path: Path) -> Contract:
+def read_contract(source: Path | Contract) -> Contract:
     """Read an OpenAPI 3.0 document, whoever serves it. References to other files are replaced by what they refer to.
 
     Raises:
         ContractError: It can't be read, or isn't valid.
     """
+    path = _name(source)
+    folder = source.resolve().parent if isinstance(source, Path) else Path.cwd()
     try:
-        contract: Contract = _with_text_keys(yaml.load(path.read_text(encoding="utf-8"), _Loader))  # noqa: S506  # safe
+        document = yaml.load(source.read_text(encoding="utf-8"), _Loader) if isinstance(source, Path) else source  # noqa: S506  # safe
+        contract: Contract = _with_text_keys(document)
         json.dumps(contract, allow_nan=False)
     except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise ContractError(f"{path}: it can't be read as YAML that is JSON, too: {error}") from error
     if not isinstance(contract, dict) or not str(contract.get("openapi", "")).startswith("3.0."):
         raise ContractError(f"{path}: it must be an OpenAPI 3.0 document: write 'openapi: 3.0.3'")
     try:
-        resolved = resolve_refs(contract, base_uri=f"{path.resolve().parent}{os.sep}")
+        resolved = resolve_refs(contract, base_uri=f"{folder}{os.sep}")
     except Exception as error:  # whichever reader stumbles: files, URLs, YAML, pointers, circles
         raise ContractError(f"{path}: a $ref leads nowhere, or in a circle: {type(error).__name__}: {error}") from error
     if _refers_elsewhere(contract):
@@ -76,6 +79,10 @@ def read_contract(path: Path) -> Contract:
     for complaint in _undeclared_schemes(resolved):
         raise ContractError(f"{path}: {complaint}")
     return contract
+
+
+def _name(source: Path | Contract) -> str:
+    return str(source) if isinstance(source, Path) else "The document"
 
 
 class _Loader(yaml.SafeLoader):

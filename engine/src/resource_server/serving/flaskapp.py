@@ -15,7 +15,8 @@ from starlette.types import Receive, Scope, Send
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 
 from resource_server.contract.loading import load_contract
-from resource_server.contract.spec import Contract, ContractError, base_path
+from resource_server.contract.spec import Contract, ContractError
+from resource_server.contract.spec import base_path as declared_base_path
 from resource_server.serving.authorization import Authorization
 from resource_server.serving.edge import Edge
 from resource_server.serving.exchange import Page, Record
@@ -102,8 +103,8 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         if unknown := options.keys() - _OPTIONS:
             raise TypeError(f"add_api takes no {', '.join(sorted(unknown))}: the contract and the settings say that")
         self._must_be_open("add_api")
-        contract = specification if isinstance(specification, dict) else load_contract(Path(specification))
-        base = _base_path(contract) if base_path is None else base_path.rstrip("/")
+        contract = load_contract(specification if isinstance(specification, dict) else Path(specification))
+        base = declared_base_path(contract) if base_path is None else base_path.rstrip("/")
         options.setdefault("validate_responses", self._settings.development)
         resolver = Resolver(resolver) if callable(resolver) else resolver or Resolver()
         try:
@@ -230,7 +231,6 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
 
 _METHODS = {"get", "put", "post", "delete", "patch"}
 _OPTIONS = {"pythonic_params", "strict_validation", "validate_responses", "uri_parser_class"}
-_base_path = base_path
 
 
 def _as_starlettes(error: WerkzeugHTTPException) -> NoReturn:

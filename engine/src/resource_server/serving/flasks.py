@@ -129,7 +129,7 @@ class Steps:
         """Do what comes after a coroutine handler: its value becomes the answer."""
         return as_answer(self._step("finalize_request", context)(value), context.request)
 
-    @property
+    @cached_property  # from the first request on Flask takes no more of them
     def hooked(self) -> bool:
         """Whether anything that may block surrounds a handler."""
         app = self._app

@@ -14,8 +14,7 @@ async def answer_lifespan(
     stage = "startup"
     await receive()
     try:
-        async with lifespan as state:
-            del state
+        async with lifespan:
             await send({"type": "lifespan.startup.complete"})
             stage = "shutdown"
             await receive()

@@ -13,7 +13,7 @@ from connexion.utils import inspect_function_arguments
 from starlette.types import Receive, Scope, Send
 
 from resource_server.serving.authorization import Authorization
-from resource_server.serving.exchange import Answer, Exchange
+from resource_server.serving.exchange import EXCHANGE, Answer, Exchange
 from resource_server.serving.responses import Answers
 from resource_server.serving.validation import RequestValidation
 
@@ -63,7 +63,7 @@ class Plan:
             request: Flask's.
         """
         arguments: dict[str, Any] = {}
-        exchange: Exchange = request.environ["asgi.scope"]["resource_server.exchange"]
+        exchange: Exchange = request.environ[EXCHANGE]
         if self._takes_input:
             wrapped = WSGIRequest(request, uri_parser=self._uri_parser, view_args=exchange.scope["path_params"])
             arguments = self._input(wrapped)

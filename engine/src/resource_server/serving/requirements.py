@@ -45,14 +45,14 @@ class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion'
         """The function that verifies a request against one requirement."""
         function = get_function_from_name(security_scheme[self.security_definition_key])
         wanted = {name for name in ("request", "required_scopes") if takes(function, name)}
-        call = _in_place(function) if _is_coroutine_function(function) else _in_thread(function)
+        call = function if _is_coroutine_function(function) else _in_thread(function)
 
         async def verify(request: ConnexionRequest) -> Any:
             presented: Credentials | None = request.scope[CREDENTIALS]
             if presented is None or (presented.scheme != "Bearer" and "request" not in wanted):
                 return NO_VALUE
             offered = {"request": request, "required_scopes": required_scopes}
-            claims = await call(request, presented.token, {name: offered[name] for name in wanted})
+            claims = await call(presented.token, **{name: offered[name] for name in wanted})
             if presented.scheme != "Bearer" and not presented.used:
                 raise InvalidToken(Refusal.NOT_ACCEPTED)  # nobody has checked the proof
             access_token = _access_token(claims)
@@ -68,26 +68,14 @@ def takes(function: Callable[..., Any], name: str) -> bool:
     return takes_all or name in arguments
 
 
-_Call = Callable[[ConnexionRequest, str, Mapping[str, Any]], Awaitable[Any]]
-
-
 def _is_coroutine_function(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
-def _in_place(function: Callable[..., Any]) -> _Call:
-    """Runs a coroutine function in the event loop."""
-
-    async def call(_: ConnexionRequest, token: str, arguments: Mapping[str, Any]) -> Any:
-        return await function(token, **arguments)
-
-    return call
-
-
-def _in_thread(function: Callable[..., Any]) -> _Call:
+def _in_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """Runs a plain function in a thread, which may block."""
 
-    async def call(_: ConnexionRequest, token: str, arguments: Mapping[str, Any]) -> Any:
+    async def call(token: str, **arguments: Any) -> Any:
         return await _result(await run_in_threadpool(function, token, **arguments))
 
     return call

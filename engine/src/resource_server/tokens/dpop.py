@@ -21,10 +21,10 @@ from resource_server.tokens.verified import digest
 PROOF_ALGORITHMS = ALGORITHMS
 """What proofs may be signed with: all asymmetric, so the key beside the signature can be public."""
 
-_PAST, _FUTURE = 300, 30
+PAST, FUTURE = 300, 30
 """Seconds since a proof was made, and until it will have been, by the client's clock."""
 
-_CLOCKS = 60
+CLOCKS = 60
 """Seconds by which the clocks of machines that share what has been used may differ."""
 
 _PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))  # RFC 7518, section 6
@@ -129,7 +129,7 @@ class DPoP:
             raise InvalidProof(Flaw.SIGNATURE)
         self._check_claims(jwt.claims, credentials, ath)
         known_by = sha256(f"{key.thumbprint} {jwt.claims['jti']}".encode("utf-8", "surrogatepass")).digest()
-        return Proof(known_by, jwt.claims["iat"] + _PAST + _CLOCKS, key.thumbprint)
+        return Proof(known_by, jwt.claims["iat"] + PAST + CLOCKS, key.thumbprint)
 
     def _check_claims(self, claims: dict[str, Any], credentials: Credentials, ath: str | None) -> None:
         if not _well_typed(claims, ("jti", "htm", "htu") if ath is None else ("jti", "htm", "htu", "ath")):
@@ -140,7 +140,7 @@ class DPoP:
             raise InvalidProof(Flaw.URI)
         if self.nonces and not self.nonces.accepts(claims.get("nonce")):
             raise UseNonce(self.nonces.current())
-        if not -_FUTURE <= self._clock() - claims["iat"] <= _PAST:
+        if not -FUTURE <= self._clock() - claims["iat"] <= PAST:
             raise InvalidProof(Flaw.TIME)
         if ath not in (None, claims.get("ath")):
             raise InvalidProof(Flaw.TOKEN)
