@@ -277,6 +277,6 @@ def test_serve_serves_and_ends_when_told_to(tenant: Tenant, workers: str) -> Non
         process.wait_for("Started worker-1")
         response = get(f"http://127.0.0.1:{port}/api/private-scoped", tenant.token())
         assert response.status_code == 200
-        assert response.headers["server"] == "granian"  # without its version
+        assert "server" not in response.headers
         assert process.end(signal.SIGTERM) in (0, -signal.SIGTERM)
         wait_until(lambda: not process.left_behind())

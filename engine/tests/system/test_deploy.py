@@ -312,7 +312,7 @@ token = open("token").read()
 print(app.test_client().get("/", headers={"Authorization": f"Bearer {token}"}).text, app.test_client().get("/").status)
 
 import sys
-print([name for name in ("connexion", "uvicorn", "granian") if name in sys.modules])
+print([name for name in ("connexion", "uvicorn") if name in sys.modules])
 """
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from benchmarks.loads import Load, Tokens, send_and_count
-from resource_server.serving import bodies, flow
+from resource_server.serving import bodies, flow, http1
 from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from tests.api.test_flaskapp import KINDS
@@ -116,7 +116,7 @@ def test_connection_that_brings_no_whole_request_in_time_is_closed(tenant: Tenan
 
 
 def test_client_that_does_not_read_a_stream_is_given_up(in_loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(http1, "UNREAD_SECONDS", 0.5)
     address = httpx.URL(in_loop)
     deaf = [
         socket.create_connection((address.host, address.port or 80)) for _ in range(4)

@@ -55,7 +55,7 @@ def test_age_of_the_keys_is_not_that_of_a_worker_that_has_ended() -> None:
             wait_until(lambda: values(httpx.get(metrics, trust_env=False).text, name))
             (before,) = values(httpx.get(metrics, trust_env=False).text, name).values()
             process.process.send_signal(signal.SIGHUP)
-            process.wait_for("Stopped old worker-1")
+            process.wait_for("replaces it")
             wait_until(lambda: values(httpx.get(metrics, trust_env=False).text, name))
             (after,) = values(httpx.get(metrics, trust_env=False).text, name).values()
             assert after > before

@@ -80,7 +80,7 @@ def test_commands_with_a_tenant_serve_its_tokens(home: Path, tenant: Tenant, com
     words = shlex.split(command.replace(".venv/bin/python", sys.executable))
     words = [word for word in words if not word.startswith("AUTH0_")]
     with running(words, settings, cwd=home) as process:
-        process.wait_for("Application startup complete|Started worker-1", seconds=120)
+        process.wait_for("Swagger UI|Started worker-1", seconds=120)
         wait_until(lambda: get(f"http://127.0.0.1:{port}/api/private", tenant.token()).status_code == 200)
 
 

@@ -137,7 +137,7 @@ def test_request_that_takes_too_long_does_not_keep_the_server_from_stopping(tena
         begun = time.monotonic()
         assert process.end(signal.SIGTERM) == 0
         assert time.monotonic() - begun < 4
-        assert isinstance(sent.exception(), httpx.TransportError)
+        assert sent.result().status_code == 503
 
 
 def test_swagger_ui_can_be_turned_off(tenant: Tenant) -> None:

@@ -24,9 +24,10 @@ from resource_server.contract.spec import Contract, Try, base_path, declared_sco
 from resource_server.developing.clients import MACHINE
 from resource_server.developing.issuer import DevelopmentIssuer, serve_in_background
 from resource_server.developing.trying import curl
-from resource_server.serving.background import UVICORN
 from resource_server.serving.listening import listen
+from resource_server.serving.logs import write_requests
 from resource_server.serving.making import ApplicationError, check, make
+from resource_server.serving.server import uvicorn_config
 from resource_server.settings import SLASH_WARNING, Settings, SettingsError, development_issuer_url, lacks_final_slash
 
 logger = logging.getLogger(__name__)
@@ -110,11 +111,14 @@ def _sources(specification: Path) -> list[Path]:
 
 def _serve(factory: str, settings: Settings, listener: socket.socket) -> None:
     try:
-        app: ASGIApp = make(factory, _reread(settings))
+        settings = _reread(settings)
+        app: ASGIApp = make(factory, settings)
     except (ApplicationError, SettingsError) as error:
         click.echo(f"Error: {error}\nEvery request is answered with 503 until that is mended.", err=True)
         app = _Unserved(str(error))
-    config = uvicorn.Config(app, timeout_graceful_shutdown=1, **UVICORN)
+    if settings.log_requests:
+        write_requests(settings.log_format)
+    config = uvicorn_config(app, settings, timeout_graceful_shutdown=1)
     with contextlib.suppress(KeyboardInterrupt):
         _Server(config).run([listener])
 

@@ -1,6 +1,19 @@
 """The way of a request: routes, authorization, arguments, handler, answer, errors, pages, limits, log."""
 
-from resource_server.serving.app import make_app
-from resource_server.serving.flaskapp import FlaskApp, Lifespan
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resource_server.serving.app import make_app
+    from resource_server.serving.flaskapp import FlaskApp, Lifespan
 
 __all__ = ["FlaskApp", "Lifespan", "make_app"]
+
+
+def __getattr__(
+    name: str,
+) -> Any:  # when it is asked for: whoever only starts workers imports neither Connexion nor Flask
+    if name not in __all__:
+        raise AttributeError(name)
+    from resource_server.serving import app
+
+    return getattr(app, name)

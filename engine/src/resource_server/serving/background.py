@@ -1,8 +1,6 @@
-"""The API on uvicorn: in development, and beside whoever tests it."""
+"""uvicorn as it is set here, and a server beside whoever tests it."""
 
 import contextlib
-import copy
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -13,30 +11,15 @@ from starlette.types import ASGIApp
 
 from resource_server.serving.listening import listen
 
-
-class WithoutQuery(logging.Filter):
-    """Leaves queries out of the access log: clients put codes and tokens there, even where they shouldn't."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple) and len(record.args) == 5:
-            client, method, path, *rest = record.args
-            record.args = (client, method, str(path).partition("?")[0], *rest)
-        return True
-
-
-_LOGGING = copy.deepcopy(uvicorn.config.LOGGING_CONFIG)
-_LOGGING["filters"] = {"without_query": {"()": WithoutQuery}}
-_LOGGING["handlers"]["access"]["filters"] = ["without_query"]
-
 UVICORN: dict[str, Any] = {
-    "log_config": _LOGGING,
-    "lifespan": "on",  # an application that can't be built doesn't start
+    "http": "resource_server.serving.http1:Connection",
+    "access_log": False,  # the application has one
+    "lifespan": "on",
     "proxy_headers": False,  # the application knows whom to trust
-    "reset_contextvars": True,  # nothing of a request is left for the next one on its connection
     "server_header": False,
     "ws": "none",  # there are no web sockets, and uvicorn would log their queries
 }
-"""uvicorn's settings, in development as well."""
+"""uvicorn's settings, wherever it serves."""
 
 
 @contextlib.contextmanager
@@ -48,7 +31,7 @@ def in_background(app: ASGIApp, port: int = 0) -> Iterator[str]:
         port: The TCP port; 0 takes any that is free.
     """
     listener = listen("127.0.0.1", port)
-    server = uvicorn.Server(uvicorn.Config(app, **{**UVICORN, "log_config": None, "timeout_graceful_shutdown": 1}))
+    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=1, log_config=None, **UVICORN))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     while not server.started and thread.is_alive():

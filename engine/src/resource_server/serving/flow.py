@@ -22,11 +22,11 @@ from resource_server.serving.threads import Exit, Slots, Threads
 
 logger = logging.getLogger(__name__)
 
-SEND_SECONDS = 30
-"""In which a client must take a part of an answer."""
-
-_PART = 256 * 1024
+_PART = 64 * 1024
 """Bytes of an answer that are sent at a time: what a client doesn't take isn't sent."""
+
+MOST_UNSENT = 64 * 1024 * 1024
+"""Bytes of answers longer than a part that may wait to be sent."""
 
 _SMALL = 4 * 1024
 """Bytes of a body that is validated in the event loop."""
@@ -80,6 +80,8 @@ class Flow:
         self._errors = errors
         self._threads = threads
         self._slots = Slots(max_requests)
+        self._unsent = _Unsent()
+        self._left_behind = 0
         self._max_body = max_body
         self._observers = observers
         self._trace = trace
@@ -217,12 +219,10 @@ class Flow:
             await self._stream(exchange, answered, answered.parts, send)
             return
         await self._begin(exchange, answered, send)
-        if len(answered.body) <= _PART:
+        if len(answered.body) > _PART:
+            await self._unsent.send(answered.body, send)
+        else:
             await send({"type": "http.response.body", "body": answered.body})
-            return
-        for begin in range(0, len(answered.body), _PART):
-            await _send_part(send, answered.body[begin : begin + _PART])
-        await send({"type": "http.response.body", "body": b""})
 
     async def _begin(self, exchange: Exchange, answered: Answer, send: Send) -> None:
         if exchange.plan and exchange.plan.checks_answers:
@@ -246,15 +246,27 @@ class Flow:
                 part = making.result()
                 if part is None:
                     break
-                await _send_part(send, part)
+                await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
             gone.cancel()
-            close = partial(self._threads.run, exchange.variables.run, _close, answered)
             if making is None or making.done():
-                await close()
+                await self._threads.run(exchange.variables.run, _close, answered)
             else:
-                making.add_done_callback(lambda made: (made.cancelled() or made.exception(), close()))
+                self._leave_behind(exchange, answered, making)
+
+    def _leave_behind(self, exchange: Exchange, answered: Answer, making: "asyncio.Future[bytes | None]") -> None:
+        """Close a stream when its next part has been made: until then its generator can't be, and holds a thread."""
+        self._left_behind += 1
+        logger.warning("Its client has gone, but a stream makes its next part; so do %s in all", self._left_behind)
+
+        def close(made: "asyncio.Future[bytes | None]") -> None:
+            self._left_behind -= 1
+            if not made.cancelled():
+                made.exception()  # which nobody is left to be told of
+            self._threads.run(exchange.variables.run, _close, answered)
+
+        making.add_done_callback(close)
 
     def _phase(self, exchange: Exchange, name: str) -> None:
         if exchange.trace:
@@ -291,17 +303,35 @@ async def _guarded(handler: Callable[..., Any], arguments: Mapping[str, Any]) ->
         raise Exit(repr(error)) from error
 
 
-async def _send_part(send: Send, part: bytes) -> None:
-    """Send a part of an answer; a client that doesn't take it has left, too.
+class _Unsent:
+    """Long answers on their way. If they become too many bytes, the client that has taken longest is given up."""
 
-    Raises:
-        ClientGone: It hasn't taken it in time.
-    """
-    try:
-        async with asyncio.timeout(SEND_SECONDS):
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-    except TimeoutError as error:
-        raise ClientGone from error
+    def __init__(self) -> None:
+        self._sizes: dict[asyncio.Timeout, int] = {}
+
+    async def send(self, body: bytes, send: Send) -> None:
+        """Send a body.
+
+        Raises:
+            ClientGone: Its client has been given up.
+        """
+        try:
+            async with asyncio.timeout(None) as patience:
+                self._sizes[patience] = len(body)
+                self._make_room()
+                for begin in range(0, len(body), _PART):
+                    await send({"type": "http.response.body", "body": body[begin : begin + _PART], "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+        except TimeoutError as error:
+            raise ClientGone from error
+        finally:
+            self._sizes.pop(patience, None)
+
+    def _make_room(self) -> None:
+        while len(self._sizes) > 1 and sum(self._sizes.values()) > MOST_UNSENT:
+            longest = next(iter(self._sizes))
+            del self._sizes[longest]
+            longest.reschedule(0)
 
 
 async def _until_gone(receive: Receive) -> None:

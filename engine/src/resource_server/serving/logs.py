@@ -156,7 +156,7 @@ def logging_config(form: str | None, *, requests: bool) -> dict[str, Any]:
         "root": {"level": "INFO", "handlers": ["output"]},
         "loggers": {
             REQUESTS: {**quiet, "level": "INFO" if requests else "WARNING"},
-            "_granian": {**quiet, "level": "INFO"},
+            "uvicorn": {**quiet, "level": "WARNING"},
             "httpx": {**quiet, "level": "WARNING"},
         },
     }

@@ -9,10 +9,13 @@ import pkgutil
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resource_server.contract.spec import ContractError
-from resource_server.serving.flaskapp import FlaskApp
 from resource_server.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from resource_server.serving.flaskapp import FlaskApp
 
 _ENGINE = Path(__file__).resolve().parent.parent
 
@@ -21,7 +24,7 @@ class ApplicationError(Exception):
     """The application can't be made. The message says why, and where in its code."""
 
 
-def make(factory: str, settings: Settings) -> FlaskApp:
+def make(factory: str, settings: Settings) -> "FlaskApp":
     """Make an application, complete: nothing can be added to it afterwards.
 
     Args:

@@ -1,30 +1,40 @@
-"""`python -m api serve`: the API in production, on granian."""
+"""`python -m api serve`: the API in production, on uvicorn."""
 
 import gc
 import logging
-import os
 import resource
 import signal
+import socket
 import sys
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import granian
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+import click
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
+from resource_server.serving.background import UVICORN
 from resource_server.serving.listening import listen
 from resource_server.serving.logs import logging_config, write_requests
-from resource_server.serving.making import ApplicationError, check, make
+from resource_server.serving.making import ApplicationError, make
 from resource_server.settings import SLASH_WARNING, Settings, count_in, lacks_final_slash
+
+if TYPE_CHECKING:
+    from resource_server.serving.flaskapp import FlaskApp
 
 logger = logging.getLogger(__name__)
 
 
 def serve(factory: str, settings: Settings, workers: int) -> None:
-    """Serve the API until told to stop (SIGTERM, SIGINT).
+    """Serve the API until told to stop (SIGTERM, SIGINT); SIGHUP replaces the workers, one after another.
 
     Args:
         factory: The function that makes the application in each worker, like `api.app:create_app`.
@@ -32,51 +42,50 @@ def serve(factory: str, settings: Settings, workers: int) -> None:
         workers: How many processes serve.
 
     Raises:
-        ApplicationError: The application can't be made.
+        ApplicationError: The process that was to make the application has ended.
         click.ClickException: The address can't be listened on.
-        SystemExit: A worker couldn't start, which is in the log.
+        SystemExit: A worker couldn't start, and has said why.
     """
     with ExitStack() as stack:
         if settings.metrics_port:
             count_in(stack.enter_context(TemporaryDirectory(prefix="metrics-")))
-        check(factory, settings)  # before this process has threads
-        if settings.metrics_port:
             from resource_server.serving.metrics import serve_metrics
 
             serve_metrics(listen(settings.host, settings.metrics_port, "the metrics"))
-        _serve(factory, settings, workers)
+        config = uvicorn_config(
+            _Application(factory, settings),
+            settings,
+            factory=True,
+            workers=workers,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+            timeout_worker_healthcheck=_HUNG_SECONDS,
+        )
+        listener = listen(settings.host, settings.port)
+        supervisor = _Workers(config, [listener], factory)
+        if supervisor.start():
+            port = listener.getsockname()[1]
+            logger.info("Serving on %s port %s, for tokens of %s", settings.host, port, ", ".join(settings.issuers))
+            for issuer in filter(lacks_final_slash, settings.issuers):
+                logger.warning(SLASH_WARNING, issuer, urlsplit(issuer).netloc)
+        supervisor.run()
+        if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+            sys.exit(1)
 
 
-def _serve(factory: str, settings: Settings, workers: int) -> None:
-    with listen(settings.host, settings.port) as listener:  # what can't be listened on is known at the start
-        port = listener.getsockname()[1]
-    server = granian.Granian(
-        "api",
-        settings.host,
-        port,
-        interface=Interfaces.ASGI,
-        workers=workers,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=settings.keep_alive_seconds * 1_000, max_buffer_size=32 * 1024
-        ),
-        backpressure=_connections(),
-        websockets=False,
-        respawn_failed_workers=True,
-        log_dictconfig=logging_config(settings.log_format, requests=settings.log_requests),
-        workers_kill_timeout=settings.shutdown_seconds,
+def uvicorn_config(app: ASGIApp | Callable[[], ASGIApp], settings: Settings, **options: Any) -> uvicorn.Config:
+    """How uvicorn serves an application, or one that is made; the options are uvicorn's."""
+    return uvicorn.Config(
+        app,
+        limit_concurrency=_connections(),
+        timeout_keep_alive=settings.keep_alive_seconds,
+        log_config=logging_config(settings.log_format, requests=settings.log_requests),
+        **UVICORN,
+        **options,
     )
-    logger.info("Serving on %s port %s, for tokens of %s", settings.host, port, ", ".join(settings.issuers))
-    for issuer in filter(lacks_final_slash, settings.issuers):
-        logger.warning(SLASH_WARNING, issuer, urlsplit(issuer).netloc)
-    failed = _Failed()
-    _let_beginners_end()
-    gc.collect()
-    gc.freeze()  # what lives as long as the process need not be looked through again and again
-    gc.enable()
-    server.serve(target_loader=_Worker(factory, settings), wrap_loader=False)
-    if failed:
-        sys.exit(1)
+
+
+_HUNG_SECONDS = 30
+"""After which a worker that doesn't answer its parent process is replaced."""
 
 
 def _connections() -> int:
@@ -92,79 +101,112 @@ def _connections() -> int:
 _CONNECTIONS, _OTHER_FILES = 4_096, 256
 
 
-def _let_beginners_end() -> None:
-    """Have signals end a worker that begins: until it serves it has its parent's handlers, which nobody asks."""
-    signals = (signal.SIGTERM, signal.SIGINT)
+class _Workers(Multiprocess):
+    """The workers. The others begin when the first one serves: a mistake is found, and said, by one process."""
 
-    def begin() -> None:
-        for number in signals:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], factory: str) -> None:
+        super().__init__(config, sockets)
+        self._factory = factory
 
-    os.register_at_fork(
-        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, signals),
-        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, signals),
-        after_in_child=begin,
-    )
+    def start(self) -> bool:
+        """Start the first one; returns whether it serves, which it doesn't if told to stop meanwhile.
+
+        Raises:
+            ApplicationError: It has ended.
+            SystemExit: It couldn't start, and has said why.
+        """
+        first = self._begin()
+        if self._serves(first) or self.signal_queue:
+            return not self.signal_queue
+        if first.exitcode == STARTUP_FAILURE:
+            sys.exit(1)
+        raise ApplicationError(
+            f"{self._factory} can't make the application: its process has ended with {first.exitcode}"
+        )
+
+    def init_processes(self) -> None:
+        """Start the others."""
+        for process in [self._begin() for _ in range(self.processes_num - len(self.processes))]:
+            self._serves(process)
+
+    def _begin(self) -> Process:
+        process = Process(self.config, self.sockets)
+        process.start()
+        self.processes.append(process)
+        return process
+
+    def _serves(self, process: Process) -> bool:
+        """Whether a worker serves, in the end; it doesn't if it ends, or if all are told to."""
+        while process.process.is_alive() and not self.signal_queue:
+            if process.is_ready(1):
+                logger.info("Started worker-%s, process %s", self.processes.index(process) + 1, process.pid)
+                return True
+            time.sleep(0.01)
+        return False
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace those that have ended."""
+        before = list(self.processes)
+        super().keep_subprocess_alive()
+        self._say_replaced(before, logging.ERROR)
+
+    def restart_all(self) -> None:
+        """Replace all, one after another: each ends when another serves in its place."""
+        before = list(self.processes)
+        super().restart_all()
+        self._say_replaced(before, logging.INFO)
+
+    def _say_replaced(self, before: Sequence[Process], level: int) -> None:
+        for old, new in zip(before, self.processes, strict=True):
+            if new is not old:
+                logger.log(level, "Process %s has ended (%s), process %s replaces it", old.pid, old.exitcode, new.pid)
+
+    def join_all(self) -> None:
+        """Wait for all to end; whoever takes too long is ended."""
+        until = time.monotonic() + (self.config.timeout_graceful_shutdown or 0) + _END_SECONDS
+        for process in self.processes:
+            process.process.join(max(until - time.monotonic(), 0))
+            if process.process.is_alive():
+                logger.error("Process %s doesn't end, and is killed", process.pid)
+                process.process.kill()
+                process.process.join()
 
 
-class _Failed:
-    """Whether a worker has failed before it served. Stops the server then: another would fail as well."""
-
-    def __init__(self) -> None:
-        self._failed = False
-        signal.signal(_FAILED, self._stop)
-
-    def _stop(self, *_: object) -> None:
-        self._failed = True
-        signal.raise_signal(signal.SIGTERM)
-
-    def __bool__(self) -> bool:
-        return self._failed
+_END_SECONDS = 5
+"""For what stops with the application, when its requests have ended."""
 
 
-_FAILED = signal.SIGUSR1
-"""What a worker tells its parent with."""
-
-
-class _Worker:
+@dataclass(frozen=True)
+class _Application:
     """Makes the application of a worker, in that."""
 
-    def __init__(self, factory: str, settings: Settings) -> None:
-        self._factory = factory
-        self._settings = settings
+    factory: str
+    settings: Settings
 
-    def __call__(self) -> ASGIApp:
+    def __call__(self) -> "FlaskApp":
+        gc.disable()  # until all is loaded: nothing of it is garbage
         try:
-            app = make(self._factory, self._settings)
+            with _ending_at_once():
+                app = make(self.factory, self.settings)
         except ApplicationError as error:
-            logger.error("%s", error)  # noqa: TRY400  # it says all
-            os.kill(os.getppid(), _FAILED)
-            sys.exit(1)
-        if self._settings.tracing:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(STARTUP_FAILURE)
+        if self.settings.tracing:
             from resource_server.serving.tracing import export_traces
 
             export_traces()
-        if self._settings.log_requests:
-            write_requests(self._settings.log_format)
+        if self.settings.log_requests:
+            write_requests(self.settings.log_format)
         gc.collect()
-        gc.freeze()
-        return _Starting(app)
+        gc.freeze()  # what lives as long as the process need not be looked through again and again
+        gc.enable()
+        return app
 
 
-class _Starting:
-    """Tells the parent process if what starts with the application fails."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, self._telling(send) if scope["type"] == "lifespan" else send)
-
-    def _telling(self, send: Send) -> Send:
-        async def tell(message: Message) -> None:
-            if message["type"] == "lifespan.startup.failed":
-                os.kill(os.getppid(), _FAILED)
-            await send(message)
-
-        return tell
+@contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """Have signals end this process: uvicorn would end it as soon as it has served."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
