@@ -294,8 +294,6 @@ class Connection(asyncio.Protocol):
 
     def _take_no_more(self) -> None:
         self._is_ending = True
-        if self._waiting and not self._waiting[-1].is_whole:
-            self._waiting.pop()
         self._wake()
 
     def _refuse(self, status: int) -> None:
