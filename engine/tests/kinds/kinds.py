@@ -20,6 +20,10 @@ def plain(limit: int = 3, tags: list[str] | None = None) -> dict[str, Any]:
     return {"limit": limit, "tags": tags, "thread": threading.current_thread() is not threading.main_thread()}
 
 
+def long() -> str:
+    return "x" * 13_000_000  # more than the buffers of a connection take
+
+
 async def coroutine(word: str) -> dict[str, str]:
     await asyncio.sleep(0.01)
     return {"word": word}

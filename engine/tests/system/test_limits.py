@@ -4,6 +4,8 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,24 @@ def test_client_that_does_not_read_a_stream_is_given_up(in_loop: str, monkeypatc
     wait_until(lambda: httpx.get(in_loop + "/plain", trust_env=False).status_code == 200)
     for connection in deaf:
         connection.close()
+
+
+def test_answers_that_are_not_read_take_only_so_much_memory(in_loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "MOST_UNSENT", 30_000_000)
+    address = httpx.URL(in_loop)
+    with ExitStack() as stack:
+        deaf = []
+        for _ in range(3):
+            connection = stack.enter_context(socket.create_connection((address.host, address.port or 80), timeout=10))
+            connection.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            connection.recv(1)
+            deaf.append(connection)
+        lengths = []
+        for connection in deaf:
+            with suppress(ConnectionResetError):
+                lengths.append(sum(len(part) for part in iter(partial(connection.recv, 1_000_000), b"")))
+        assert [length > 12_000_000 for length in lengths][-2:] == [True, True]
+        assert len([length for length in lengths if length > 12_000_000]) == 2  # the first one has made room for others
 
 
 @pytest.mark.usefixtures("wrk")
