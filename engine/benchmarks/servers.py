@@ -88,7 +88,7 @@ _OURS = Server(
     "ours",
     (sys.executable, "-m", "api", "serve", "--host", "127.0.0.1", "--port", "{port}"),
     SAMPLE,
-    ("connexion", "flask", "authlib", "joserfc", "granian"),
+    ("connexion", "flask", "authlib", "joserfc", "uvicorn"),
 )
 
 _ALL = (

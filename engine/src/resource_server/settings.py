@@ -222,7 +222,7 @@ class Settings:
     )  # fmt: skip
     keep_alive_seconds: int = _row(
         "KEEP_ALIVE_SECONDS", partial(_number, most=3_600, least=1), 75,
-        "How long a connection waits for its next request, and for all header fields of that.",
+        "How long a connection waits for its next request.",
     )  # fmt: skip
     max_body: int = _row(
         "MAX_BODY_BYTES", partial(_number, most=2**40), 2**20, "How long a request's body may be, in bytes."

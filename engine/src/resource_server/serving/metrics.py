@@ -48,10 +48,15 @@ def count_fetch(issuer: str, succeeded: bool) -> None:  # noqa: FBT001  # as it 
         FETCHED.labels(issuer).set(time.time())
 
 
-def serve_metrics(listener: socket.socket) -> None:
-    """Serve the metrics of all workers at `/metrics`, in a thread that ends with the process."""
+def serve_metrics(listener: socket.socket, folder: str) -> None:
+    """Serve the metrics of all workers at `/metrics`, in a thread that ends with the process.
+
+    Args:
+        listener: The socket.
+        folder: Where the workers count.
+    """
     registry = CollectorRegistry()
-    _Workers(registry)  # type: ignore[no-untyped-call]
+    _Workers(registry, folder)
     server = _Server(listener.getsockname(), _Silent, bind_and_activate=False)
     server.socket = listener
     server.server_name, server.server_port = listener.getsockname()[:2]
@@ -63,9 +68,13 @@ def serve_metrics(listener: socket.socket) -> None:
 class _Workers(MultiProcessCollector):
     """All workers: of those that have ended what they have counted, but not how things stand with them."""
 
+    def __init__(self, registry: CollectorRegistry, folder: str) -> None:
+        self._counted = Path(folder)
+        super().__init__(registry, folder)  # type: ignore[no-untyped-call]
+
     def collect(self) -> Iterable[Metric]:
         """The metrics."""
-        for file in Path(self._path).glob("gauge_live*_*.db"):
+        for file in self._counted.glob("gauge_live*_*.db"):
             pid = int(file.stem.rpartition("_")[2])
             if not Path("/proc", str(pid)).exists():
                 mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -48,10 +48,10 @@ def serve(factory: str, settings: Settings, workers: int) -> None:
     """
     with ExitStack() as stack:
         if settings.metrics_port:
-            count_in(stack.enter_context(TemporaryDirectory(prefix="metrics-")))
+            count_in(folder := stack.enter_context(TemporaryDirectory(prefix="metrics-")))
             from resource_server.serving.metrics import serve_metrics
 
-            serve_metrics(listen(settings.host, settings.metrics_port, "the metrics"))
+            serve_metrics(listen(settings.host, settings.metrics_port, "the metrics"), folder)
         config = uvicorn_config(
             _Application(factory, settings),
             settings,
