@@ -46,8 +46,9 @@ class Served:
         return self._process.pid
 
     def workers(self) -> list[int]:
-        """The processes that it has started."""
-        return [int(folder.name) for folder in self._members() if int(folder.name) != self.pid]
+        """The processes that it has started to serve; Python itself starts one more, which cleans up after them."""
+        others = (folder for folder in self._members() if int(folder.name) != self.pid)
+        return [int(folder.name) for folder in others if b"resource_tracker" not in (folder / "cmdline").read_bytes()]
 
     def memory(self) -> float:
         """MiB that its processes hold; what some share is counted once."""
