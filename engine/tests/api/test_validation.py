@@ -11,6 +11,7 @@ from resource_server.settings import Settings
 from tests.sample import create_app
 from tests.tenant import AUDIENCE
 
+BODIES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 PATTERNS = {"nested": "^(a+)+$", "looking": "^(?!b)(a+)+$", "digits": "^\\d+$"}
 
 
@@ -23,7 +24,7 @@ def app(folder: Path) -> Any:
     operation = {
         "operationId": f"{__name__}.echo",
         "parameters": [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()],
-        "requestBody": {"content": {"application/json": {"schema": {"type": "object", "properties": properties}}}},
+        "requestBody": {"content": {each: {"schema": {"type": "object", "properties": properties}} for each in BODIES}},
         "responses": {"200": {"description": "JSON.", "content": {"application/json": {}}}},
     }
     spec = folder / "openapi.yaml"
@@ -52,12 +53,52 @@ def test_pattern_is_matched_in_linear_time_wherever_it_stands(
     client = app(tmp_path).test_client()
     begun = time.perf_counter()
     assert client.post("/", params={name: value}, json={}).status_code == status
-    answer = client.post("/", json={name: value})
-    assert (answer.status_code, answer.headers["content-type"].endswith("json")) == (status, True)
-    if status == 400 and len(value) < 100:
-        assert answer.json()["detail"].endswith(f" - '{name}'")
+    for body in ({"json": {name: value}}, {"data": {name: value}}, {"files": {name: (None, value)}}):
+        answer = client.post("/", **body)
+        assert (answer.status_code, answer.headers["content-type"].endswith("json")) == (status, True)
+        if status == 400 and len(value) < 100:
+            assert answer.json()["detail"].endswith(f" - '{name}'")
     assert time.perf_counter() - begun < 2
 
 
 def test_body_that_need_not_be_there_may_be_missing(tmp_path: Path) -> None:
     assert app(tmp_path).test_client().post("/").status_code == 200
+
+
+FILE = {"type": "string", "format": "binary"}
+FORM = {
+    "type": "object",
+    "required": ["one"],
+    "properties": {"one": FILE, "many": {"type": "array", "items": FILE, "maxItems": 2}, "age": {"type": "integer"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "status"),
+    [
+        (["one"], {}, 200),
+        (["one", "many", "many"], {"age": "3"}, 200),
+        (["one", "many"], {}, 200),
+        ([], {"age": "3"}, 400),
+        (["one", "one"], {}, 400),
+        (["one", "many", "many", "many"], {}, 400),
+        (["one"], {"age": "x"}, 400),
+        (["one", "age"], {}, 400),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_files_of_a_form_are_held_against_the_contract(
+    tmp_path: Path, files: list[str], data: dict[str, str], status: int, size: int
+) -> None:
+    operation = {
+        "operationId": f"{__name__}.echo",
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM}}},
+        "responses": {"200": {"description": "JSON.", "content": {"application/json": {}}}},
+    }
+    spec = tmp_path / "openapi.yaml"
+    document = {"openapi": "3.0.3", "info": {"title": "Forms", "version": "1"}, "paths": {"/": {"post": operation}}}
+    spec.write_text(yaml.safe_dump(document))
+    made = create_app(Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE), specification=spec)
+    parts: list[tuple[str, Any]] = [(name, ("a.bin", b"\0" * size)) for name in files]
+    parts += [(name, (None, value)) for name, value in data.items()]
+    assert made.test_client().post("/", files=parts).status_code == status

@@ -1,22 +1,22 @@
 """Connexion's validation, made once for each operation, and with what it gets wrong about bodies put right."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from functools import lru_cache
 from typing import Any
 
 import jsonschema_rs
 from connexion.datastructures import MediaTypeDict
-from connexion.exceptions import BadRequestProblem, UnsupportedMediaTypeProblem
+from connexion.exceptions import BadRequestProblem, ExtraParameterProblem, UnsupportedMediaTypeProblem
 from connexion.json_schema import Draft4RequestValidator, format_error_with_path
 from connexion.operations import AbstractOperation
 from connexion.utils import extract_content_type, is_json_mimetype, is_null, is_nullable, split_content_type
-from connexion.validators import VALIDATOR_MAP
 from connexion.validators.parameter import ParameterValidator
 from jsonschema import Draft4Validator, ValidationError  # type: ignore[import-untyped]
 from jsonschema.validators import extend  # type: ignore[import-untyped]
-from starlette.formparsers import MultiPartException
-from starlette.types import Message, Receive, Scope
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+from starlette.types import Scope
 
 
 class RequestValidation:
@@ -34,11 +34,11 @@ class RequestValidation:
         self._parser = operation.uri_parser_class(operation.parameters, operation.body_definition())
         self._types = MediaTypeDict([(each.lower(), None) for each in operation.consumes])
         self._parameters = _Parameters(operation.parameters, self._parser, strict, _credentials_in_query(operation))
-        self._json = MediaTypeDict(
+        self._schemas = MediaTypeDict(
             {
                 each: _compiled(_Body, operation.body_schema(each))
                 for each in operation.consumes
-                if is_json_mimetype(each)
+                if is_json_mimetype(each) or each.lower() in _FORMS
             }
         )
 
@@ -74,10 +74,12 @@ class RequestValidation:
         try:
             if is_json_mimetype(media_type):
                 return self._check_json(media_type, encoding, schema, body)
-            return await self._check_other(scope, media_type, encoding, schema, body)
+            if media_type.lower() in _FORMS:
+                return await self._check_form(scope, media_type, schema, body)
         except (ValueError, LookupError, RecursionError, MultiPartException) as error:
             # Other bytes, another charset, nested too deeply, which Connexion answers with 500.
             raise BadRequestProblem(detail="The request body can't be decoded as its Content-Type says.") from error
+        return body  # it is the handler's to judge
 
     def _check_json(self, media_type: str, encoding: str, schema: dict[str, Any], body: bytes) -> bytes:
         if not body:
@@ -93,33 +95,29 @@ class RequestValidation:
             raise BadRequestProblem(detail=str(error)) from error
         if value is None and is_nullable(self._operation.body_definition(media_type)):
             return body
-        try:
-            self._json[media_type].validate(value)
-        except ValidationError as error:
-            raise BadRequestProblem(detail=f"{error.message}{format_error_with_path(error)}") from error
+        _check(self._schemas[media_type], value)
         return body
 
-    async def _check_other(
-        self, scope: Scope, media_type: str, encoding: str, schema: dict[str, Any], body: bytes
-    ) -> bytes:
-        try:
-            make_validator = VALIDATOR_MAP["body"][media_type]
-        except KeyError:
-            return body  # it is the handler's to judge
-        validator = make_validator(
-            schema=schema,
-            required=self._required,
-            nullable=is_nullable(self._operation.body_definition(media_type)),
-            encoding=encoding,
-            strict_validation=self._strict,
-            uri_parser=self._parser,
-        )
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        receive_checked, _ = await validator.wrap_receive(receive, scope=scope)
-        return await _whole(receive_checked)
+    async def _check_form(self, scope: Scope, media_type: str, schema: dict[str, Any], body: bytes) -> bytes:
+        """Validate a form. Files aren't looked into: for each stands an empty text, or a list of them."""
+        if not body and self._required:
+            raise BadRequestProblem(detail="RequestBody is required")
+        properties = schema.get("properties", {})
+        texts: dict[str, list[Any]] = {}
+        files: dict[str, Any] = {}
+        for name, values in (await _fields_of(scope, media_type, body)).items():
+            declared = properties.get(name, {})
+            if _is_file(declared) and len(values) == 1:
+                files[name] = ""
+            elif _is_file(declared) or _is_file(declared.get("items", {})) or isinstance(values[0], UploadFile):
+                files[name] = [""] * len(values)
+            else:
+                texts[name] = values
+        value = {**self._parser.resolve_form(texts), **files}
+        if self._strict and (extra := value.keys() - properties.keys()):
+            raise ExtraParameterProblem(param_type="formData", extra_params=extra)
+        _check(self._schemas[media_type], value)
+        return body
 
     def _content_type(self, scope: Scope) -> tuple[str, str]:
         media_type, encoding = split_content_type(extract_content_type(scope["headers"]))
@@ -128,13 +126,31 @@ class RequestValidation:
         return media_type, encoding or "utf-8"
 
 
-async def _whole(receive: Receive) -> bytes:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body
+async def _fields_of(scope: Scope, media_type: str, body: bytes) -> dict[str, list[Any]]:
+    """The fields of a form, each with all its values."""
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+        yield b""
+
+    form = await _FORMS[media_type.lower()](Headers(scope=scope), stream()).parse()
+    found = {name: form.getlist(name) for name in form}
+    await form.close()
+    return found
+
+
+_FORMS = {"application/x-www-form-urlencoded": FormParser, "multipart/form-data": MultiPartParser}
+
+
+def _is_file(schema: dict[str, Any]) -> bool:
+    return schema.get("type") == "string" and schema.get("format") in ("binary", "base64")
+
+
+def _check(validator: Any, value: Any) -> None:
+    try:
+        validator.validate(value)
+    except ValidationError as error:
+        raise BadRequestProblem(detail=f"{error.message}{format_error_with_path(error)}") from error
 
 
 def _credentials_in_query(operation: AbstractOperation) -> list[str]:
