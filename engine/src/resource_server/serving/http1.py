@@ -114,8 +114,8 @@ class Connection(asyncio.Protocol):
         else:
             if self._unframed > HEAD_BYTES:
                 self._give_up(431)
-            elif self._in_head and self._unframed == len(data) and not self._answering:
-                self._wait(min(HEAD_SECONDS, self._config.timeout_keep_alive))
+            elif self._in_head and not self._unframed and not self._answering:  # it has just begun
+                self._wait(self._patience)
 
     def eof_received(self) -> bool:
         """Answer what has come: the client sends no more, but may still read."""
@@ -252,7 +252,7 @@ class Connection(asyncio.Protocol):
         elif self._waiting:
             self._answer(self._waiting.popleft())
         else:
-            self._wait(self._config.timeout_keep_alive)
+            self._wait(self._patience)
         self.read_on()
 
     def break_off(self, request: "_Request", status: int) -> None:
@@ -273,6 +273,12 @@ class Connection(asyncio.Protocol):
     @property
     def _connections(self) -> set[Any]:
         return self._server_state.connections
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for the next request, or the rest of its head."""
+        seconds: float = self._config.timeout_keep_alive
+        return min(HEAD_SECONDS, seconds) if self._in_head else seconds
 
     def _answer(self, request: "_Request") -> None:
         self._answering = request
