@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,9 +101,10 @@ def api(*arguments: str) -> list[str]:
 
 
 def api_after(statement: str, *arguments: str) -> list[str]:
-    """The command, in a process that has been told something first."""
-    program = f"import sys; {statement}; from resource_server.command import main; main('api.app:create_app')"
-    return [sys.executable, "-c", program, *arguments]
+    """The command, in processes that have been told something first: Python imports `sitecustomize` in each."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / "sitecustomize.py").write_text(f"import sys; {statement}\n")
+    return ["env", f"PYTHONPATH={folder}", *api(*arguments)]
 
 
 def run(

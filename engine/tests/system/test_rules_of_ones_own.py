@@ -30,7 +30,7 @@ def test_tokens_of_the_development_issuer_have_the_claims_that_the_rule_asks_for
     for variables, status in ((CLAIMS, 200), ({}, 403)):
         environ = {"PORT": port, **variables}
         with running(api("run"), environ, cwd=house) as process:
-            process.wait_for("Application startup complete")
+            process.wait_for("Swagger UI")
             token = run(api("token"), environ, cwd=house).stdout.strip()
             url = f"http://127.0.0.1:{port}/api/private-scoped"
             answer = httpx.get(url, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
@@ -48,7 +48,7 @@ def test_contract_tests_pass_with_the_claims_and_fail_without(house: Path) -> No
 def test_doctor_says_what_the_rule_says(house: Path) -> None:
     port = str(free_port())
     with running(api("run"), {"PORT": port}, cwd=house) as process:
-        process.wait_for("Application startup complete")
+        process.wait_for("Swagger UI")
         token = run(api("token"), {"PORT": port}, cwd=house).stdout.strip()
         examined = run(api("doctor", token), {"PORT": port}, cwd=house)
     assert "security.token_info refuses it: The access token is for another organization." in examined.stdout

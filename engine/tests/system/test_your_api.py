@@ -100,7 +100,7 @@ def test_requests_get_the_answers_that_are_shown(house: Path, tenant: Tenant, is
         signed = BEARER.sub(lambda scope: tenant.token(scope=scope[1]), session.content)
         session = Block(session.text, session.language, signed)
     with running(["make", "run"], {"PORT": str(port), **environ}, cwd=house) as process:
-        process.wait_for("Application startup complete", seconds=60)
+        process.wait_for("Swagger UI", seconds=60)
         for expected, answer in answers(session, port, house, environ):
             assert answer == expected
 
