@@ -28,7 +28,7 @@ def test_metrics_add_up_over_all_workers() -> None:
             for _ in range(20):  # each over a connection of its own, so both workers get some
                 assert httpx.get(url + "/api/private", headers=good, trust_env=False).status_code == 200
                 assert httpx.get(url + "/api/private", headers=bad, trust_env=False).status_code == 401
-                httpx.request("BREW", url + "/nowhere", trust_env=False)
+                httpx.request("DELETE", url + "/nowhere", trust_env=False)
             text = httpx.get(metrics, trust_env=False).text
             private = 'method="GET",operation="api.handlers.private"'
             assert values(text, "api_requests_total") == {
