@@ -19,7 +19,10 @@ pytestmark = pytest.mark.timeout(600)
 
 TARGET = "\nhello: $(RUN_STAMP) ## Greet\n\t@$(BIN)/python -c 'import zqmine; print(\"hello from mine\")'\n"
 # Stands for a layer of tests that `make test` runs, which fails if it finds none.
-NOTHING = '"""Nothing."""\n\n\ndef test_nothing() -> None:\n    assert True\n'
+NOTHING = (
+    '"""The engine."""\n\nimport resource_server\n\n\n'
+    'def test_engine_is_there() -> None:\n    assert "Settings" in resource_server.__all__\n'
+)
 DEBIAN = "RUN apt-get update && apt-get install --no-install-recommends -y libpq5\n"
 
 

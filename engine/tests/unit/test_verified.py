@@ -79,12 +79,16 @@ def test_what_a_handler_does_to_claims_is_not_remembered(tenant: Tenant) -> None
         claims["sub"] = "eve"
 
 
-def test_refusals_are_not_remembered(tenant: Tenant) -> None:
+def test_refusals_are_not_remembered(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered: list[object] = []
+    monkeypatch.setattr(VerifiedTokens, "remember", lambda _, *what: remembered.append(what))
     checked = validator(tenant, Clock())
     for token in (tenant.token(aud="other"), tenant.token(key=rsa_key("current")), "opaque", "a.b.c", "\ud800"):
         for _ in range(2):
             refusal(checked, token)
-    assert len(checked._verified) == 0  # noqa: SLF001  # nothing else tells
+    assert remembered == []
+    checked.authenticate_token(tenant.token())
+    assert len(remembered) == 1
 
 
 def remember(tokens: VerifiedTokens, *names: str) -> None:

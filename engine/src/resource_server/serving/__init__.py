@@ -9,9 +9,8 @@ if TYPE_CHECKING:
 __all__ = ["FlaskApp", "Lifespan", "make_app"]
 
 
-def __getattr__(
-    name: str,
-) -> Any:  # when it is asked for: whoever only starts workers imports neither Connexion nor Flask
+def __getattr__(name: str) -> Any:
+    """Import a name when it is asked for: whoever only starts workers needs neither Connexion nor Flask."""
     if name not in __all__:
         raise AttributeError(name)
     from resource_server.serving import app

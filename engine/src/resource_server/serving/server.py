@@ -125,7 +125,9 @@ class _Workers(Multiprocess):
         )
 
     def init_processes(self) -> None:
-        """Start the others."""
+        """Start the others, unless told to stop."""
+        if self.signal_queue:
+            return
         for process in [self._begin() for _ in range(self.processes_num - len(self.processes))]:
             self._serves(process)
 
@@ -205,7 +207,7 @@ class _Application:
 
 @contextmanager
 def _ending_at_once() -> Iterator[None]:
-    """Have signals end this process: uvicorn would end it as soon as it has served."""
+    """Have signals end this process at once: uvicorn, which handles them already, would first let it start."""
     before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in before.items():
