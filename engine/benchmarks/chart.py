@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 
 from benchmarks.loads import LOADS
 
-_COLOURS = {"ours": "#c2410c", "peer": "#475569", "limit": "#cbd5e1"}
+_COLOURS = {"ours": "#c2410c", "peer": "#475569", "outside": "#94a3b8", "limit": "#cbd5e1"}
 _WIDTH, _LABELS, _BARS, _ROW = 860, 290, 400, 24
 
 
@@ -31,7 +31,7 @@ def chart(results: Mapping[str, Any]) -> str:
 
 def _bars(servers: Any, load: str, top: int) -> Iterator[str]:
     rates = [(each["title"], each["kind"], each["loads"][load]["requests_per_second"]) for each in servers]
-    full = max([rate["max"] for _, kind, rate in rates if kind != "limit"] or [rate["max"] for *_, rate in rates])
+    full = max([rate["max"] for _, kind, rate in rates if kind in ("ours", "peer")] or [rate["max"] for *_, rate in rates])
     for title, kind, rate in rates:
         ends = {name: min(value / full, 1.0) * _BARS for name, value in rate.items()}
         middle = top + _ROW // 2

@@ -1,6 +1,8 @@
 """What `benchmarks.throughput` compares, each started as its documentation says, with one process that serves."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,6 +16,8 @@ from tests.processes import ENGINE, SAMPLE
 
 PEERS = Path(__file__).parent / "peers"
 PEERS_PYTHON = ENGINE.parent / ".venv-bench" / "bin" / "python"
+_GO_PEER = PEERS_PYTHON.with_name("go-peer")
+_GO_PACKAGES = Path("/usr/share/gocode/src/github.com/golang-jwt/jwt")  # where Debian has it
 _VERSIONS = """import json, platform, sys; from importlib.metadata import version
 print(json.dumps({"python": platform.python_version()} | {name: version(name) for name in sys.argv[1:]}))"""
 
@@ -25,24 +29,26 @@ class Server:
     Args:
         name: What the command line and the results call it.
         title: What it is made of, for people.
-        kind: `limit` looks at no token: what its framework could do at most.
+        kind: `limit` looks at no token: what its framework could do at most. `outside` isn't compared with peers.
         command: The program and its arguments, with the fields `{port}`, `{issuer}` and `{audience}`.
         folder: Where it is started.
         packages: Those whose versions matter.
         https_issuer: It accepts the tokens of https issuers only.
         without_token: What it answers then; RFC 6750 says 401, Auth0's own SDKs say 400.
         settings: Environment variables of its own.
+        optional: Where it is missing, the others are timed without it.
     """
 
     name: str
     title: str
-    kind: Literal["ours", "peer", "limit"]
+    kind: Literal["ours", "peer", "outside", "limit"]
     command: tuple[str, ...]
     folder: Path
     packages: tuple[str, ...]
     https_issuer: bool = False
     without_token: int = 401
     settings: Mapping[str, str] = field(default_factory=dict)
+    optional: bool = False
 
     def arguments(self, **fields: object) -> list[str]:
         """The command line."""
@@ -53,9 +59,11 @@ class Server:
         return replace(self, command=(*self.command, *arguments))
 
     def missing(self) -> str | None:
-        """What to install first."""
+        """What to install first; what is there is built."""
         if self.command[0] == "node":
             return missing_node(NODE_PEERS)
+        if self.command[0] == str(_GO_PEER):
+            return _build_go()
         return None if Path(self.command[0]).exists() else "it is installed by `make .venv-bench/installed`"
 
     def versions(self) -> dict[str, str]:
@@ -64,6 +72,8 @@ class Server:
             package = {name: NODE_PEERS / "node_modules" / name / "package.json" for name in self.packages}
             found = {name: json.loads(path.read_text())["version"] for name, path in package.items()}
             return {"node": _output(["node", "--version"]).removeprefix("v"), **found}
+        if self.command[0] == str(_GO_PEER):
+            return {"go": _output(["go", "env", "GOVERSION"]).removeprefix("go")}
         return dict(json.loads(_output([self.command[0], "-c", _VERSIONS, *self.packages])))
 
 
@@ -75,6 +85,14 @@ def environ(issuer: str, audience: str) -> dict[str, str]:
 
 def _output(arguments: list[str]) -> str:
     return subprocess.check_output(arguments, text=True).strip()  # noqa: S603  # the benchmark's own commands
+
+
+def _build_go() -> str | None:
+    if not shutil.which("go") or not _GO_PACKAGES.is_dir():
+        return "it needs Debian's golang-go and golang-github-golang-jwt-jwt-dev"
+    build = ["go", "build", "-mod=mod", "-o", str(_GO_PEER), "."]
+    subprocess.run(build, cwd=PEERS / "go", env={**os.environ, "GOPROXY": "off"}, check=True)  # noqa: S603  # built once
+    return None
 
 
 def _uvicorn(python: object, app: str, *options: str) -> tuple[str, ...]:
@@ -132,6 +150,15 @@ _ALL = (
         ("node", "express.mjs", "--port", "{port}", "--issuer", "{issuer}", "--audience", "{audience}"),
         NODE_PEERS,
         ("express", "express-oauth2-jwt-bearer"),
+    ),
+    Server(
+        "go",
+        "outside Python: Go's net/http + golang-jwt",
+        "outside",
+        (str(_GO_PEER), "--port", "{port}", "--issuer", "{issuer}", "--audience", "{audience}"),
+        PEERS,
+        (),
+        optional=True,
     ),
     Server(
         "bare-flask",

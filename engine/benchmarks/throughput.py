@@ -126,6 +126,10 @@ def main(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers are stopped then, too
     options = Options(**how)
     servers = [server for name, server in SERVERS.items() if name in only or not only]
+    for server in servers:
+        if not only and server.optional and (why := server.missing()):
+            click.echo(f"Without {server.name}: {why}.", err=True)
+            servers = [other for other in servers if other is not server]
     require(servers, options)
     results = {
         "machine": machine(),
