@@ -118,7 +118,12 @@ ERRORS: list[Error] = [
     ("POST /v1/items", ITEMS, {"content": "x", "headers": TEXT}, "unsupported_media_type"),
     ("GET /v1/items/500", ITEMS, {}, "internal_server_error"),
 ]
-FOLLOWS_THE_CONTRACT = ("'x' is not of type 'integer'", "Invalid Content-type", "Provided authorization is not valid")
+FOLLOWS_THE_CONTRACT = (
+    "The query parameter 'limit': ",
+    "The body: ",
+    "Content-Type 'text/plain' isn't taken here: ",
+    "Provided authorization is not valid",
+)
 """How details begin that the guide doesn't quote, because they depend on the contract."""
 
 

@@ -15,7 +15,7 @@ from resource_server.testing.rules import RULES, complaints
 from tests.processes import SAMPLE
 from tests.sample import SPECIFICATION
 
-CONTRACT = load_contract(SPECIFICATION)
+CONTRACT = load_contract(SPECIFICATION).contract
 README = (SAMPLE / "README.md").read_text()
 
 Change = Callable[[dict[str, Any]], object]

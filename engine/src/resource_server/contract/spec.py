@@ -1,12 +1,15 @@
-"""The contract, an OpenAPI 3.0 document, and what can be read from it."""
+"""The contract, an OpenAPI document, and what can be read from it."""
 
+import keyword
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+from resource_server.contract.structure import at, parsed, reference, with_members
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
 
 Contract = dict[str, Any]
 Operation = tuple[str, str, Mapping[str, Any], list[dict[str, list[str]]]]
@@ -19,17 +22,79 @@ class ContractError(ValueError):
 
 def declared_scopes(contract: Contract) -> list[str]:
     """The scopes that the OAuth2 schemes declare, in order."""
-    schemes = contract.get("components", {}).get("securitySchemes", {}).values()
+    schemes = security_schemes(contract).values()
     return list(dict.fromkeys(scope for scheme in schemes for scope in scheme_scopes(scheme)))
 
 
 def operations(contract: Contract) -> Iterator[Operation]:
     """Each operation of the contract."""
-    for path, item in contract["paths"].items():
-        for method in _METHODS:
-            if method in item:
-                security = item[method].get("security", contract.get("security", []))
-                yield method.upper(), path, item[method], security
+    for path in paths(contract):
+        item = path_item(contract, path)
+        for method, operation in methods(item).items():
+            yield method, path, operation, operation.get("security", contract.get("security", []))
+
+
+def paths(contract: Contract) -> Iterator[str]:
+    """The paths of the contract."""
+    return (path for path in contract.get("paths") or {} if not path.startswith("x-"))
+
+
+def path_item(contract: Contract, path: str) -> dict[str, Any]:
+    """What the contract says of a path; what it refers to included."""
+    item: dict[str, Any] = contract["paths"][path]
+    return {**follow(contract, item), **item} if "$ref" in item else item
+
+
+def methods(item: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The operations of a path by their methods, those of OpenAPI 3.2 included."""
+    found = {method.upper(): item[method] for method in METHODS if method in item}
+    return found | dict(item.get("additionalOperations", {}))
+
+
+def follow(contract: Contract, node: Any) -> Any:
+    """An object, or what it refers to in the end. Nothing refers in a circle, or to nowhere, once it has been read."""
+    while isinstance(node, dict) and isinstance(target := node.get("$ref"), str):
+        node = at(contract, parsed(unquote(target.removeprefix("#"))))
+    return node
+
+
+def parameters(contract: Contract, item: Mapping[str, Any], operation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The parameters of an operation: those of its path, unless it has its own of that place and name."""
+    found = {}
+    for each in (*item.get("parameters", ()), *operation.get("parameters", ())):
+        parameter = follow(contract, each)
+        found[parameter["in"], parameter["name"]] = parameter
+    return list(found.values())
+
+
+def inlined(contract: Contract) -> Contract:
+    """A contract to be read: objects stand where they are referred to, but for schemas within themselves."""
+    inlining = _Inlining(contract)
+    whole: Contract = inlining.copied("document", contract)
+    return whole
+
+
+class _Inlining:
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._known: dict[str, Any] = {}
+        self._begun: set[str] = set()
+
+    def copied(self, kind: str, node: Any) -> Any:
+        """An object, with what it refers to."""
+        target = reference(kind, node)
+        if target is not None:
+            return node if target in self._begun else self._referred(kind, node, target)
+        return with_members(kind, node, self.copied)
+
+    def _referred(self, kind: str, node: Mapping[str, Any], target: str) -> Any:
+        if target not in self._known:
+            self._begun.add(target)
+            self._known[target] = self.copied(kind, follow(self._contract, {"$ref": target}))
+            self._begun.discard(target)
+        beside = {name: value for name, value in node.items() if name != "$ref"}
+        found = self._known[target]
+        return {**found, **beside} if beside and isinstance(found, dict) else found
 
 
 def base_path(contract: Contract) -> str:
@@ -51,18 +116,22 @@ class Usage:
 
 def usage(contract: Contract) -> Usage:
     """The methods and header fields that a contract declares."""
-    from connexion.json_schema import resolve_refs
-
-    resolved, used = resolve_refs(contract), Usage()
-    schemes = resolved.get("components", {}).get("securitySchemes", {}).values()
+    used = Usage()
+    schemes = security_schemes(contract).values()
     used.request_headers.update(scheme["name"] for scheme in schemes if scheme.get("in") == "header")
-    for method, path, operation, _ in operations(resolved):
+    for method, path, operation, _ in operations(contract):
         used.methods.add(method)
-        parameters = (*resolved["paths"][path].get("parameters", ()), *operation.get("parameters", ()))
-        used.request_headers.update(parameter["name"] for parameter in parameters if parameter["in"] == "header")
+        taken = parameters(contract, path_item(contract, path), operation)
+        used.request_headers.update(parameter["name"] for parameter in taken if parameter["in"] == "header")
         for response in operation.get("responses", {}).values():
-            used.response_headers.update(response.get("headers", ()))
+            used.response_headers.update(follow(contract, response).get("headers", ()))
     return used
+
+
+def security_schemes(contract: Contract) -> dict[str, Mapping[str, Any]]:
+    """The security schemes that the contract declares."""
+    declared = contract.get("components", {}).get("securitySchemes", {})
+    return {name: follow(contract, scheme) for name, scheme in declared.items()}
 
 
 def scheme_scopes(scheme: Mapping[str, Any]) -> list[str]:
@@ -89,7 +158,9 @@ def operation_to_try(contract: Contract) -> Try | None:
         for method, path, operation, security in operations(contract)
         if method == "GET"
         and "{" not in path
-        and not any(map(_is_required, operation.get("parameters", [])))
+        and not any(
+            parameter.get("required") for parameter in parameters(contract, path_item(contract, path), operation)
+        )
         and operation.keys().isdisjoint(("x-acr-values", "x-max-age"))
     ]
     if not without_input:
@@ -98,5 +169,23 @@ def operation_to_try(contract: Contract) -> Try | None:
     return Try(path, protected)
 
 
-def _is_required(parameter: Mapping[str, Any]) -> bool:
-    return "$ref" in parameter or bool(parameter.get("required"))
+def handler_name(
+    contract: Contract, item: Mapping[str, Any], operation: Mapping[str, Any], method: str, path: str
+) -> str | None:
+    """The function that handles an operation, with its module; nothing, if the contract doesn't say.
+
+    It is the `operationId`, like `api.handlers.private`. Below an `x-openapi-router-controller`, of the operation, its
+    path or the whole contract, it may be any text, and may be missing: there it becomes a name that Python takes.
+    """
+    controller = next((each[_CONTROLLER] for each in (operation, item, contract) if _CONTROLLER in each), None)
+    operation_id = operation.get("operationId")
+    if controller is None:
+        return operation_id
+    if operation_id is None:
+        operation_id = f"{method}{path}".lower()
+    name = ".".join(filter(None, re.sub(r"[^0-9A-Za-z_.]+", "_", operation_id).strip("_").split(".")))
+    parts = [f"{part}_" if keyword.iskeyword(part) else re.sub(r"^(?=[0-9])", "_", part) for part in name.split(".")]
+    return f"{controller}.{'.'.join(parts)}"
+
+
+_CONTROLLER = "x-openapi-router-controller"

@@ -8,12 +8,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from connexion.lifecycle import ConnexionRequest
-from connexion.middleware.security import SecurityOperation
-from connexion.operations import AbstractOperation
 from connexion.utils import get_function_from_name
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from resource_server.contract.compiled import Declared
 from resource_server.contract.spec import scheme_kind
 from resource_server.serving.exchange import Exchange
 from resource_server.serving.requirements import SECURITY_MAP, NothingPresented, Requirements, takes
@@ -42,18 +41,16 @@ class Authorization:
     """Authorizes the requests of one operation.
 
     Args:
-        operation: Connexion's.
-        definition: What the contract says of it.
+        declared: What the contract says of it.
+        schemes_by_name: The contract's security schemes.
         resource: What it belongs to.
     """
 
     def __init__(
-        self, operation: AbstractOperation, definition: Mapping[str, Any], resource: ProtectedResource
+        self, declared: Declared, schemes_by_name: Mapping[str, Mapping[str, Any]], resource: ProtectedResource
     ) -> None:
-        self._verify = SecurityOperation.from_operation(
-            operation, next_app=None, security_handler_factory=Requirements(SECURITY_MAP)
-        ).verification_fn
-        schemes = [operation.security_schemes[name] for requirement in operation.security for name in requirement]
+        self._verify = Requirements(SECURITY_MAP).verification(declared.security, schemes_by_name)
+        schemes = [schemes_by_name[name] for requirement in declared.security for name in requirement]
         self._schemes = tuple(
             dict.fromkeys(name for scheme in schemes for name in _spoken(scheme, resource.protection))
         )
@@ -61,8 +58,8 @@ class Authorization:
         self._protection = resource.protection._replace(schemes=token_schemes)
         self._validator = resource.validator
         self._url = resource.url
-        self._acr_values: str | None = definition.get("x-acr-values")
-        self._max_age: int | None = definition.get("x-max-age")
+        self._acr_values: str | None = declared.operation.get("x-acr-values")
+        self._max_age: int | None = declared.operation.get("x-max-age")
 
     async def __call__(self, exchange: Exchange) -> None:
         """Authorize a request.
@@ -125,7 +122,7 @@ def _access_token(token_info: Any) -> AccessToken:
 def _spoken(scheme: Mapping[str, Any], protection: Protection) -> Iterator[str]:
     """The authentication schemes of HTTP that a security scheme stands for."""
     kind = scheme_kind(scheme)
-    if kind not in ("oauth2", "bearer"):
+    if kind not in ("oauth2", "openIdConnect", "bearer"):
         yield _SCHEMES[kind]
         return
     yield from protection.schemes if takes_proofs(scheme) else ("Bearer",)

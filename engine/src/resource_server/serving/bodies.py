@@ -20,11 +20,10 @@ async def read_body(exchange: Exchange, most: int) -> bytes:
     Raises:
         HTTPException: With 413, if it is longer; with 408, if it hasn't come in time; with 400, if it isn't whole.
     """
-    declared = exchange.field(b"content-length")
-    length = int(declared) if declared is not None and declared.isdigit() else None
+    length = _length(exchange)
     if length is not None and length > most:
         raise _too_long(most)
-    if length == 0 or (length is None and exchange.field(b"transfer-encoding") is None and _is_http_1(exchange)):
+    if not comes_with_body(exchange):
         return b""
     parts: list[bytes] = []
     size = 0
@@ -46,6 +45,19 @@ async def read_body(exchange: Exchange, most: int) -> bytes:
     if length is not None and size != length:
         raise HTTPException(400, _INCOMPLETE)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def comes_with_body(exchange: Exchange) -> bool:
+    """Whether a request says that it has a body: by its length, or in chunks."""
+    length = _length(exchange)
+    if length is not None:
+        return length > 0
+    return exchange.field(b"transfer-encoding") is not None or not _is_http_1(exchange)
+
+
+def _length(exchange: Exchange) -> int | None:
+    declared = exchange.field(b"content-length")
+    return int(declared) if declared is not None and declared.isdigit() else None
 
 
 _INCOMPLETE = "The request's body ends before it is complete."

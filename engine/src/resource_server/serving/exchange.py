@@ -42,6 +42,7 @@ class Exchange:
 
     __slots__ = (
         "answered",
+        "arguments",
         "begun",
         "body",
         "fields",
@@ -52,6 +53,7 @@ class Exchange:
         "route",
         "scope",
         "trace",
+        "value",
         "variables",
     )
 
@@ -60,6 +62,10 @@ class Exchange:
         self.scope = scope
         self.receive = receive
         self.body = b""
+        self.arguments: dict[str, Any] = {}
+        """What the parameters say, by the handler's names."""
+        self.value: Any = None
+        """What the body says."""
         self.plan: Plan | None = None
         self.fields: Fields = []
         """What is added to the answer, whatever it is."""

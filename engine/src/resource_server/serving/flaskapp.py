@@ -1,6 +1,7 @@
 """The application, as users of Connexion and of Flask know it."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -8,14 +9,15 @@ from typing import Any, NoReturn
 import connexion
 import flask
 from connexion.frameworks.flask import flaskify_endpoint, flaskify_path
+from connexion.operations.openapi import OpenAPIOperation
 from connexion.resolver import Resolver
-from connexion.spec import Specification
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 
-from resource_server.contract.loading import load_contract
-from resource_server.contract.spec import Contract, ContractError
+from resource_server.contract.compiled import Compiled
+from resource_server.contract.loading import load_contract, refuse
+from resource_server.contract.spec import Contract, paths
 from resource_server.contract.spec import base_path as declared_base_path
 from resource_server.serving.authorization import Authorization
 from resource_server.serving.edge import Edge
@@ -32,6 +34,8 @@ from resource_server.serving.swagger import SwaggerUI
 from resource_server.serving.threads import Threads
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
+
+logger = logging.getLogger(__name__)
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 """What starts and stops in each process that serves: entered before its first request, left after its last."""
@@ -94,7 +98,7 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
             base_path: Below which they are, in place of the path of the contract's first server.
             name: Of Flask's blueprint, in place of the base path.
             resolver: Finds the handlers.
-            options: `pythonic_params`, `strict_validation`, `validate_responses` and `uri_parser_class`.
+            options: `pythonic_params`, `strict_validation` and `validate_responses`.
 
         Raises:
             ContractError: The contract can't be served or enforced as it stands.
@@ -103,46 +107,49 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         if unknown := options.keys() - _OPTIONS:
             raise TypeError(f"add_api takes no {', '.join(sorted(unknown))}: the contract and the settings say that")
         self._must_be_open("add_api")
-        contract = load_contract(specification if isinstance(specification, dict) else Path(specification))
+        source = specification if isinstance(specification, dict) else Path(specification)
+        compiled = load_contract(source)
+        contract = compiled.contract
         base = declared_base_path(contract) if base_path is None else base_path.rstrip("/")
         options.setdefault("validate_responses", self._settings.development)
         resolver = Resolver(resolver) if callable(resolver) else resolver or Resolver()
-        try:
-            plans = self._compile(contract, base, resolver, options)
-        except Exception as error:
-            raise ContractError(f"Connexion can't serve the contract: {type(error).__name__}: {error}") from error
+        plans = list(self._compile(compiled, base, resolver, options))
+        refuse(source, (complaint for plan in plans for complaint in plan.complaints()))
+        for plan in plans:
+            for hidden in plan.hides:
+                logger.info(_HIDDEN, plan.declared.name, hidden)
         blueprint = flask.Blueprint(flaskify_endpoint(base) or "/", __name__, url_prefix=base or None)
         for plan in plans:
-            operation = plan.operation
-            path = flaskify_path(operation.path, operation.get_path_parameter_types())
-            endpoint = flaskify_endpoint(operation.operation_id, operation.randomize_endpoint)
-            blueprint.add_url_rule(path, endpoint, view(plan), methods=[plan.method], build_only=True)
+            path = flaskify_path(plan.declared.path, plan.path_kinds)
+            blueprint.add_url_rule(
+                path,
+                flaskify_endpoint(plan.operation_id),
+                view(plan),
+                methods=[plan.method],
+                build_only=True,
+                provide_automatic_options=False,
+            )
             self._routes.add(plan)
         self.app.register_blueprint(blueprint, **({"name": name} if name is not None else {}))
         for plan in plans:
-            endpoint = flaskify_endpoint(plan.operation.operation_id, plan.operation.randomize_endpoint)
+            endpoint = flaskify_endpoint(plan.operation_id)
             (self.app.rules[plan],) = self.app.url_map.iter_rules(f"{name or blueprint.name}.{endpoint}")
         self._contracts.append(contract)
-        self._paths |= {base + path for path in contract["paths"]}
+        self._paths |= {base + path for path in paths(contract)}
         self._add_pages(contract, base)
 
-    def _compile(self, contract: Contract, base: str, resolver: Resolver, options: dict[str, Any]) -> list[Plan]:
-        spec = Specification.load(contract)
-        spec.base_path = base
-        plans = []
-        for path, item in spec["paths"].items():
-            for method in item.keys() & _METHODS:
-                operation = spec.operation_cls.from_spec(
-                    spec,
-                    path=path,
-                    method=method,
-                    resolver=resolver,
-                    uri_parser_class=options.get("uri_parser_class"),
-                )
-                definition = spec.get_operation(path, method)
-                authorization = Authorization(operation, definition, self._resource) if operation.security else None
-                plans.append(Plan(operation, base + path, authorization, options))
-        return plans
+    def _compile(self, compiled: Compiled, base: str, resolver: Resolver, options: Mapping[str, Any]) -> Iterator[Plan]:
+        for declared in compiled.operations():
+            # Connexion finds the handler, and makes its answer; what requests must be, it isn't told.
+            media_types: dict[str, Any] = {
+                each: {} for response in declared.responses.values() for each in response.get("content", ())
+            }
+            shadow = {"operationId": declared.handler, "responses": {"default": {"content": media_types}}}
+            operation = OpenAPIOperation(declared.method.lower(), declared.path, shadow, resolver)
+            authorization = None
+            if declared.security:
+                authorization = Authorization(declared, compiled.schemes, self._resource)
+            yield Plan(declared, operation, compiled, base=base, authorization=authorization, options=options)
 
     def _add_pages(self, contract: Contract, base: str) -> None:
         shown = self._settings.swagger_ui
@@ -229,8 +236,8 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
             await send({"type": "websocket.close"})
 
 
-_METHODS = {"get", "put", "post", "delete", "patch"}
-_OPTIONS = {"pythonic_params", "strict_validation", "validate_responses", "uri_parser_class"}
+_HIDDEN = "%s: `%s` is its parameter. What the token says is in connexion.context, by the same name"
+_OPTIONS = {"pythonic_params", "strict_validation", "validate_responses"}
 
 
 def _as_starlettes(error: WerkzeugHTTPException) -> NoReturn:

@@ -10,15 +10,17 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from resource_server.serving.bodies import read_body
+from resource_server.serving.bodies import comes_with_body, read_body
 from resource_server.serving.edge import Edge, own_path
 from resource_server.serving.exchange import Answer, ClientGone, Exchange, Page, Record, answer_of
 from resource_server.serving.flasks import Steps
 from resource_server.serving.health import Health
+from resource_server.serving.parameters import Problem
 from resource_server.serving.plans import Plan
 from resource_server.serving.problems import Errors, answer, problem
 from resource_server.serving.routing import Routes
 from resource_server.serving.threads import Exit, Slots, Threads
+from resource_server.serving.validation import BadRequest
 
 logger = logging.getLogger(__name__)
 
@@ -143,15 +145,21 @@ class Flow:
     async def _validate(self, exchange: Exchange, plan: Plan | None) -> None:
         """Have the parameters and the body, as the contract declares them."""
         validation = plan.validation if plan else None
-        if validation:
-            validation.check_parameters(exchange.scope)
+        if validation is None:
+            exchange.body = await read_body(exchange, self._max_body)
+            return
+        scope = exchange.scope
+        problems: list[Problem] = []
+        exchange.arguments = validation.read_parameters(scope, problems)
+        expected = validation.body_of(scope, comes=comes_with_body(exchange))
         exchange.body = await read_body(exchange, self._max_body)
-        if validation:
-            checking = partial(validation.check_body, exchange.scope, exchange.body)
-            if len(exchange.body) <= _SMALL:
-                exchange.body = await checking()
-            else:
-                exchange.body = await self._threads.run(_run, checking)
+        reading = partial(validation.read_body, expected, scope, exchange.body, problems)
+        if len(exchange.body) <= _SMALL:
+            exchange.value = await reading()
+        else:
+            exchange.value = await self._threads.run(_run, reading)
+        if problems:
+            raise BadRequest(problems)
 
     async def _page(self, exchange: Exchange) -> Answer | None:
         """What is answered without an operation: preflights of browsers, and pages."""
@@ -226,7 +234,7 @@ class Flow:
 
     async def _begin(self, exchange: Exchange, answered: Answer, send: Send) -> None:
         if exchange.plan and exchange.plan.checks_answers:
-            await exchange.plan.check_answer(exchange, answered)
+            exchange.plan.check_answer(answered, exchange.scope["method"])
         fields = self._edge.leave(exchange, answered)
         exchange.record["status"] = answered.status
         exchange.answered = True
@@ -287,7 +295,7 @@ def _close(answered: Answer) -> None:
         logger.exception("What a stream leaves behind couldn't be closed")
 
 
-def _run(make_coroutine: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
+def _run(make_coroutine: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     return asyncio.run(make_coroutine())
 
 

@@ -1,56 +1,124 @@
 """Operations, each compiled once: all that is known of it before a request comes."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from connexion.decorators.parameter import get_arguments, pythonic, sanitized, unwrap_decorators
-from connexion.lifecycle import WSGIRequest
+from connexion.decorators.parameter import pythonic, sanitized, unwrap_decorators
 from connexion.middleware.context import ContextOperation
-from connexion.middleware.response_validation import ResponseValidationOperation
 from connexion.operations import AbstractOperation
 from connexion.utils import inspect_function_arguments
-from starlette.types import Receive, Scope, Send
 
+from resource_server.contract.compiled import Compiled, Declared
+from resource_server.serving.answers import AnswerCheck
 from resource_server.serving.authorization import Authorization
-from resource_server.serving.exchange import EXCHANGE, Answer, Exchange
+from resource_server.serving.exchange import EXCHANGE, Exchange
+from resource_server.serving.parameters import ABSENT, Parameter
 from resource_server.serving.responses import Answers
-from resource_server.serving.validation import RequestValidation
+from resource_server.serving.validation import MULTIPART, RequestValidation
+
+_FROM_TOKENS = ("user", "token_info")
+"""What a handler may ask for by name, unless the contract has parameters of these names."""
 
 
 class Plan:
     """How requests for an operation are answered.
 
     Args:
-        operation: Connexion's.
-        path: Its path template, with the base path.
+        declared: What the contract says of it.
+        operation: Connexion's, which has found the handler.
+        compiled: The contract.
+        base: The base path.
         authorization: What its requests must show; nothing, if everybody may call it.
         options: Connexion's: `pythonic_params`, `strict_validation` and `validate_responses`.
     """
 
     def __init__(
         self,
+        declared: Declared,
         operation: AbstractOperation,
-        path: str,
+        compiled: Compiled,
+        *,
+        base: str,
         authorization: Authorization | None,
         options: Mapping[str, Any],
     ) -> None:
+        self.declared = declared
         self.operation = operation
-        self.path = path
-        self.method: str = operation.method.upper()
+        self.path = base + declared.path
+        self.method = declared.method
         self.operation_id: str = operation.operation_id
         self.authorization = authorization
-        self.validation = RequestValidation.of(operation, strict=bool(options.get("strict_validation")))
         self.handler: Callable[..., Any] = operation.function
         self.is_coroutine = inspect.iscoroutinefunction(self.handler)
-        self.answers = Answers(operation)
-        self._sanitize = pythonic if options.get("pythonic_params") else sanitized
+        self.answers = Answers(declared.responses, operation)
+        named = bool(options.get("pythonic_params"))
         self._names, self._takes_all = inspect_function_arguments(unwrap_decorators(self.handler))
-        self._takes_input = bool(operation.parameters or operation.consumes or "{" in operation.path)
+        self._parameters = [
+            Parameter(each, compiled.schemas, compiled.types, pythonic_params=named) for each in declared.parameters
+        ]
+        for parameter in self._parameters:
+            parameter.is_argument = self._takes(parameter)
+        strict = bool(options.get("strict_validation"))
+        self.validation = None
+        if self._parameters or declared.body is not None or strict:
+            credentials = compiled.credentials_in_query(declared.security)
+            self.validation = RequestValidation(
+                self._parameters, declared.body, compiled, strict=strict, credentials=credentials
+            )
+        self.path_kinds = dict(_path_kinds(declared, compiled))
+        self._sanitize = pythonic if named else sanitized
+        body_name = self._sanitize((declared.body or {}).get("x-body-name", "body"))
+        self._body_name = (
+            body_name if declared.body is not None and (self._takes_all or body_name in self._names) else None
+        )
+        self._body_has_default = body_name in _with_default(self.handler)
+        self._files = _files_of(declared, compiled)
+        self._from_tokens = [
+            name
+            for name in _FROM_TOKENS
+            if (self._takes_all or name in self._names) and all(each.argument != name for each in self._parameters)
+        ]
+        self._takes_context = "context_" in self._names
         self._context = ContextOperation(_nothing, operation=operation)
-        self._uri_parser = operation.uri_parser_class(operation.parameters, operation.body_definition())
         self.checks_answers = bool(options.get("validate_responses"))
-        self._answer_check = ResponseValidationOperation(_replay, operation=operation)
+        self.check_answer = AnswerCheck(declared.responses, compiled)
+
+    def _takes(self, parameter: Parameter) -> bool:
+        if parameter.location == "path":
+            return True
+        all_of_them = self._takes_all and parameter.location in ("query", "querystring")
+        return all_of_them or parameter.argument in self._names
+
+    def complaints(self) -> Iterator[str]:
+        """What the handler doesn't take, and what it asks for that no request is sure to have."""
+        name = self.declared.name
+        handler = self.operation_id
+        fed = {"context_", *self._from_tokens, *self._files}
+        if self.declared.body is not None:
+            fed.add(self._sanitize(self.declared.body.get("x-body-name", "body")))
+        for each in self._parameters:
+            if each.location in ("path", "query") and not self._takes_all and each.argument not in self._names:
+                otherwise = "" if each.location == "path" else ", or `**others` if it reads the query by itself"
+                yield (
+                    f"{name}: {handler} takes no argument {each.argument!r}, which the {each.location} has: "
+                    f"add it{otherwise}"
+                )
+            if wrong := each.wrong_default():
+                yield f"{name}: the default of its parameter {each.name!r} is not one: {wrong}"
+            if each.is_required or each.default is not ABSENT:
+                fed.add(each.argument)
+        for argument in _without_default(self.handler):
+            if argument not in fed:
+                yield (
+                    f"{name}: {handler} asks for {argument!r}, which a request need not have: "
+                    f"give the argument a default, like `{argument}=None`"
+                )
+
+    @property
+    def hides(self) -> list[str]:
+        """What handlers get from tokens under names that are parameters here."""
+        return [each.argument for each in self._parameters if each.argument in _FROM_TOKENS]
 
     def enter(self, exchange: Exchange) -> None:
         """Have `connexion.request`, `connexion.context` and the like speak of a request, in this context."""
@@ -62,52 +130,72 @@ class Plan:
         Args:
             request: Flask's.
         """
-        arguments: dict[str, Any] = {}
         exchange: Exchange = request.environ[EXCHANGE]
-        if self._takes_input:
-            wrapped = WSGIRequest(request, uri_parser=self._uri_parser, view_args=exchange.scope["path_params"])
-            arguments = self._input(wrapped)
-        for name, value in exchange.context.items():
-            if self._takes_all or name in self._names:
-                arguments[name] = value
-        if "context_" in self._names:
-            arguments["context_"] = exchange.context
+        arguments = exchange.arguments
+        if self._body_name is not None and (exchange.value is not ABSENT or not self._body_has_default):
+            arguments[self._body_name] = None if exchange.value is ABSENT else exchange.value
+        if self._files and request.mimetype == MULTIPART:
+            arguments |= self._sent_files(request)
+        context = exchange.context
+        for name in self._from_tokens:
+            if name in context:
+                arguments[name] = context[name]
+        if self._takes_context:
+            arguments["context_"] = context
         return arguments
 
-    def _input(self, request: WSGIRequest) -> dict[str, Any]:
-        operation = self.operation
-        wanted = self._takes_all or self._sanitize(operation.body_name(request.content_type)) in self._names
-        found = get_arguments(
-            operation,
-            path_params=request.path_params,
-            query_params=request.query_params,
-            body=request.get_body() if wanted else None,
-            files=request.files() if operation.consumes else {},
-            arguments=self._names,
-            has_kwargs=self._takes_all,
-            sanitize=self._sanitize,
-            content_type=request.mimetype,
-        )
-        return {self._sanitize(name): value for name, value in found.items()}
-
-    async def check_answer(self, exchange: Exchange, answered: Answer) -> None:
-        """Hold an answer against the contract; of one that comes in parts, its status and header fields.
-
-        Raises:
-            NonConformingResponse: It isn't what the contract declares.
-        """
-        await self._answer_check({**exchange.scope, _ANSWER: answered}, exchange.receive, _nothing)
+    def _sent_files(self, request: Any) -> dict[str, Any]:
+        sent = {name: request.files.getlist(name) for name in self._files}
+        return {
+            name: files if self._files[name] else files[0]
+            for name, files in sent.items()
+            if files and (self._takes_all or name in self._names)
+        }
 
 
-_ANSWER = "resource_server.answer"
+def _files_of(declared: Declared, compiled: Compiled) -> dict[str, bool]:
+    """The fields of a multipart form that may be files, and whether there may be several."""
+    found: dict[str, bool] = {}
+    for name, definition in (declared.body or {}).get("content", {}).items():
+        if name.lower().startswith("multipart/"):
+            types = compiled.types
+            properties = types.properties(definition.get("schema", {}))
+            found |= {
+                name: "array" in types.of(schema) and "string" not in types.of(schema)
+                for name, schema in properties.items()
+            }
+    return found
 
 
-async def _replay(scope: Scope, _: Receive, send: Send) -> None:
-    """An ASGI application that answers what is to be checked."""
-    answered: Answer = scope[_ANSWER]
-    await send({"type": "http.response.start", "status": answered.status, "headers": list(answered.fields)})
-    if answered.parts is None and scope["method"] != "HEAD":
-        await send({"type": "http.response.body", "body": answered.body})
+def _path_kinds(declared: Declared, compiled: Compiled) -> Iterator[tuple[str, str]]:
+    """Of the parameters of its path, what they match: whole segments, unless they are numbers or paths."""
+    for each in declared.parameters:
+        if each["in"] == "path" and each.get("style", "simple") == "simple":
+            schema = compiled.types.followed(each.get("schema", {}))
+            kinds = compiled.types.of(schema)
+            if isinstance(schema, dict) and schema.get("format") == "path":
+                yield each["name"], "path"
+            elif len(kinds) == 1 and kinds[0] in ("integer", "number"):
+                yield each["name"], kinds[0]
+
+
+def _without_default(function: Callable[..., Any]) -> list[str]:
+    parameters = _signature(function)
+    return [name for name, each in parameters.items() if each.default is each.empty and each.kind in _NAMED]
+
+
+def _with_default(function: Callable[..., Any]) -> set[str]:
+    return {name for name, each in _signature(function).items() if each.default is not each.empty}
+
+
+def _signature(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 async def _nothing(*_: object) -> None:

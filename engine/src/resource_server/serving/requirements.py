@@ -90,6 +90,8 @@ def _access_token(claims: dict[str, Any] | None) -> AccessToken:
     return AccessToken(claims, granted_scopes(claims, "scope", "scp", "scopes"))
 
 
+_TOKENS = ("oauth2", "openIdConnect")
+
 SECURITY_MAP = {
     "oauth2": partial(TokenHandler, "x-tokenInfoFunc"),
     "bearer": partial(TokenHandler, "x-bearerInfoFunc"),
@@ -99,6 +101,34 @@ SECURITY_MAP = {
 
 class Requirements(SecurityHandlerFactory):  # type: ignore[misc]
     """Combines security requirements: of the alternatives any one suffices, within one all schemes are needed."""
+
+    def verification(
+        self, security: Sequence[Mapping[str, list[str]]], schemes: Mapping[str, Mapping[str, Any]]
+    ) -> Callable[[ConnexionRequest], Awaitable[None]]:
+        """The function that verifies a request against what the contract requires."""
+        return self.verify_security([self._requirement(each, schemes) for each in security])
+
+    def _requirement(self, requirement: Mapping[str, list[str]], schemes: Mapping[str, Mapping[str, Any]]) -> Verify:
+        """What verifies one alternative; schemes that the same function validates have one token, with all scopes."""
+        if not requirement:
+            return self.verify_none  # type: ignore[no-any-return]
+        functions: dict[str, Verify] = {}
+        merged: dict[str | None, tuple[str, list[str]]] = {}
+        for name, scopes in requirement.items():
+            scheme = schemes[name]
+            function = scheme.get("x-tokenInfoFunc")
+            if scheme["type"] in _TOKENS and function in merged:
+                merged[function][1].extend(scope for scope in scopes if scope not in merged[function][1])
+            else:
+                merged[function if scheme["type"] in _TOKENS else name] = name, list(scopes)
+        for name, scopes in merged.values():
+            kind = "oauth2" if schemes[name]["type"] in _TOKENS else schemes[name]["type"]
+            functions[name] = self.parse_security_scheme({**schemes[name], "type": kind}, scopes)
+        if None in functions.values():
+            raise TypeError(f"A security scheme of {', '.join(requirement)} can't be verified.")
+        if len(functions) == 1:
+            return next(iter(functions.values()))
+        return self.verify_multiple_schemes(functions)
 
     def verify_security(self, auth_funcs: Sequence[Verify]) -> Callable[[ConnexionRequest], Awaitable[None]]:
         """The function that verifies a request against the alternatives, in order."""

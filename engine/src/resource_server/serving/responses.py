@@ -1,6 +1,7 @@
 """What handlers return, with the media type that the contract declares."""
 
 import functools
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
@@ -15,6 +16,8 @@ from connexion.utils import is_json_mimetype
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
+from resource_server.serving.answers import declared_for
+
 JSONIFIER = Jsonifier(flask.json, separators=(",", ":"))
 """For Connexion's `jsonifier`. Connexion's own indents, which Python's C encoder can't."""
 
@@ -24,10 +27,14 @@ class Answers:
 
     Connexion looks at all responses of an operation together, and refuses to choose once the errors have another media
     type than the answer. A media type that the handler itself gives stays.
+
+    Args:
+        responses: What is declared, by status.
+        operation: Connexion's.
     """
 
-    def __init__(self, operation: AbstractOperation) -> None:
-        self._operation = operation
+    def __init__(self, responses: Mapping[str, Any], operation: AbstractOperation) -> None:
+        self._responses = responses
         self._media_type = functools.cache(self._declared_media_type)
 
         decorator = SyncResponseDecorator(framework=FlaskFramework, jsonifier=JSONIFIER)
@@ -65,9 +72,7 @@ class Answers:
         return media_type if media_type and is_json_mimetype(media_type) else None
 
     def _declared_media_type(self, status: int) -> str | None:
-        responses = self._operation.responses
-        declared = responses.get(str(status)) or responses.get(f"{status // 100}XX") or responses.get("default") or {}
-        media_types = list(declared.get("content", ()))
+        media_types = list((declared_for(self._responses, status) or {}).get("content", ()))
         return media_types[0] if len(media_types) == 1 else None
 
 

@@ -1,8 +1,8 @@
 """Which operation a request is for: the one decision that authorization, validation and handler go by."""
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from starlette.exceptions import HTTPException
 
@@ -12,18 +12,19 @@ from resource_server.serving.plans import Plan
 _PARAMETER = re.compile(r"\{([^{}]*)\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-_KINDS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "integer": (r"[+-]?[0-9]{1,400}", int),
-    "number": (r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})", float),
-    "path": (r".*", str),
+_KINDS = {
+    "integer": r"[+-]?[0-9]{1,400}",
+    "number": r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})",
+    "path": r".*",
 }
-"""By the type of a parameter, what matches it and what converts it."""
+"""By the type of a parameter, what matches it."""
 
 
 class Routes:
     """The operations of an application by path and method.
 
-    Paths are exact, a concrete path comes before a templated one (OpenAPI 3.0, Paths Object).
+    Paths are exact, a concrete path comes before a templated one, and the first that fits decides alone (OpenAPI 3.1,
+    Paths Object).
     """
 
     def __init__(self) -> None:
@@ -36,12 +37,12 @@ class Routes:
         if "{" not in path:
             self._concrete.setdefault(path, {})[plan.method] = plan
             return
-        template = self._templated.get(path) or _Template.of(path, plan.operation.get_path_parameter_types())
+        template = self._templated.get(path) or _Template.of(path, plan.path_kinds)
         self._templated[path] = template
         template.plans[plan.method] = plan
         self._templated = dict(sorted(self._templated.items(), key=lambda item: _concreteness(*item)))
 
-    def find(self, exchange: Exchange, path: str) -> tuple[Plan | None, dict[str, Any]]:
+    def find(self, exchange: Exchange, path: str) -> tuple[Plan | None, dict[str, str]]:
         """The operation that a request is for, and what its path says; nothing if no operation has this path.
 
         Raises:
@@ -51,22 +52,23 @@ class Routes:
         if not _is_plain(exchange, path):
             raise HTTPException(404)
         method = exchange.scope["method"]
-        wanted = "GET" if method == "HEAD" else method
-        allowed: set[str] = set()
-        for plans, arguments in self._candidates(path):
-            if wanted in plans:
-                return plans[wanted], arguments
-            allowed.update(plans)
-        if allowed:
-            raise not_allowed(allowed)
+        plans, values = self._of(path)
+        if method in plans:
+            return plans[method], values
+        if method == "HEAD" and "GET" in plans:
+            return plans["GET"], values
+        if plans:
+            raise not_allowed(set(plans))
         return None, {}
 
-    def _candidates(self, path: str) -> Iterator[tuple[dict[str, Plan], dict[str, Any]]]:
+    def _of(self, path: str) -> tuple[Mapping[str, Plan], dict[str, str]]:
+        """The operations of a path, and the texts of its parameters by name."""
         if path in self._concrete:
-            yield self._concrete[path], {}
+            return self._concrete[path], {}
         for template in self._templated.values():
             if match := template.pattern.fullmatch(path):
-                yield template.plans, template.arguments(match)
+                return template.plans, dict(zip(template.names, match.groups(), strict=True))
+        return {}, {}
 
 
 def not_allowed(methods: set[str]) -> HTTPException:
@@ -78,26 +80,16 @@ def not_allowed(methods: set[str]) -> HTTPException:
 class _Template(NamedTuple):
     pattern: re.Pattern[str]
     names: list[str]
-    converters: list[Callable[[str], Any]]
     plans: dict[str, Plan]
 
     @classmethod
-    def of(cls, path: str, types: dict[str, str]) -> "_Template":
+    def of(cls, path: str, kinds: Mapping[str, str]) -> "_Template":
         texts, names = _PARAMETER.split(path)[::2], _PARAMETER.findall(path)
-        kinds = [_KINDS.get(types.get(name) or "", (r"[^/]+", str)) for name in names]
-        groups = (f"({regex})" for regex, _ in kinds)
+        groups = (f"({_KINDS.get(kinds.get(name, ''), '[^/]+')})" for name in names)
         pattern = re.escape(texts[0]) + "".join(
             group + re.escape(text) for group, text in zip(groups, texts[1:], strict=True)
         )
-        # As Connexion names arguments.
-        return cls(
-            re.compile(pattern, re.DOTALL), [n.replace("-", "_") for n in names], [each for _, each in kinds], {}
-        )
-
-    def arguments(self, match: re.Match[str]) -> dict[str, Any]:
-        """What a path that matches says."""
-        values = zip(self.names, self.converters, match.groups(), strict=True)
-        return {name: convert(value) for name, convert, value in values}
+        return cls(re.compile(pattern, re.DOTALL), names, {})
 
 
 def _concreteness(path: str, template: _Template) -> list[tuple[bool, bool, int]]:

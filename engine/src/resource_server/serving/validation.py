@@ -1,207 +1,271 @@
-"""Connexion's validation, made once for each operation, and with what it gets wrong about bodies put right."""
+"""What the contract says of requests: their parameters and bodies, validated and as handlers get them."""
 
-import json
-from collections.abc import AsyncGenerator, Iterator
-from functools import lru_cache
+import copy
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import jsonschema_rs
-from connexion.datastructures import MediaTypeDict
-from connexion.exceptions import BadRequestProblem, ExtraParameterProblem, UnsupportedMediaTypeProblem
-from connexion.json_schema import Draft4RequestValidator, format_error_with_path
-from connexion.operations import AbstractOperation
-from connexion.utils import extract_content_type, is_json_mimetype, is_null, is_nullable, split_content_type
-from connexion.validators.parameter import ParameterValidator
-from jsonschema import Draft4Validator, ValidationError  # type: ignore[import-untyped]
-from jsonschema.validators import extend  # type: ignore[import-untyped]
+from connexion.exceptions import BadRequestProblem, UnsupportedMediaTypeProblem
 from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Scope
+
+from resource_server.contract.compiled import Compiled
+from resource_server.contract.schemas import MOST_FAULTS
+from resource_server.contract.types import json_value
+from resource_server.serving.mediatypes import MediaType, best
+from resource_server.serving.parameters import ABSENT, FORM, Parameter, Parameters, Problem, Style, pairs_of
+
+MULTIPART = "multipart/form-data"
+
+
+class BadRequest(BadRequestProblem):  # type: ignore[misc]  # Connexion's classes are not typed
+    """A request isn't what the contract says.
+
+    Args:
+        problems: What is wrong with it.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        said = [problem.member() for problem in problems[:MOST_FAULTS]]
+        super().__init__(detail=f"{problems[0]}.")
+        self.ext = {"errors": said}
 
 
 class RequestValidation:
-    """Validates the requests of an operation.
+    """Reads and validates the requests of an operation.
 
     Args:
-        operation: Connexion's.
-        strict: Whether parameters that the contract doesn't name are refused.
+        parameters: The operation's.
+        body: What the contract says of its body, if anything.
+        compiled: The contract.
+        strict: Whether parameters and fields that the contract doesn't name are refused.
+        credentials: Names in the query that aren't parameters, but credentials.
     """
 
-    def __init__(self, operation: AbstractOperation, *, strict: bool) -> None:
-        self._operation = operation
+    def __init__(
+        self,
+        parameters: Sequence[Parameter],
+        body: Mapping[str, Any] | None,
+        compiled: Compiled,
+        *,
+        strict: bool,
+        credentials: Iterable[str],
+    ) -> None:
+        self._parameters = Parameters(parameters, strict=strict, credentials=credentials)
+        self._required = bool(body and body.get("required", False))
+        content = (body or {}).get("content", {})
+        self._bodies = [
+            (MediaType.of(name), _Body(MediaType.of(name), definition, compiled, strict=strict))
+            for name, definition in content.items()
+        ]
+
+    def read_parameters(self, scope: Scope, problems: list[Problem]) -> dict[str, Any]:
+        """The arguments that a request's parameters are; what is wrong is added to the problems."""
+        arguments = self._parameters.read(scope, problems)
+        scope["path_params"] = {name: arguments[name] for name in self._parameters.of_path if name in arguments}
+        return arguments
+
+    def body_of(self, scope: Scope, *, comes: bool) -> "tuple[MediaType, _Body] | None":
+        """What the body of a request is held against; nothing, if the contract says nothing of bodies, or none comes.
+
+        Raises:
+            UnsupportedMediaTypeProblem: Its media type isn't taken.
+        """
+        if not self._bodies:
+            return None
+        sent = _content_type(scope)
+        if sent is None and (not comes or len(self._bodies) == 1):
+            declared, body = self._bodies[0]
+            return declared, body
+        media_type = MediaType.of(sent) if sent is not None else None
+        found: _Body | None = best(media_type, self._bodies) if media_type else None
+        if media_type is None or found is None:
+            if not comes and not self._required:
+                return None
+            taken = ", ".join(declared.essence for declared, _ in self._bodies)
+            said = f"Content-Type {sent[:100]!r}" if sent is not None else "A body without Content-Type"
+            raise UnsupportedMediaTypeProblem(detail=f"{said} isn't taken here: {taken}.")
+        return media_type, found
+
+    async def read_body(
+        self, found: "tuple[MediaType, _Body] | None", scope: Scope, data: bytes, problems: list[Problem]
+    ) -> Any:
+        """The value that a request's body has for its handler, or `ABSENT`; what is wrong is added to the problems."""
+        if found is None:
+            return ABSENT
+        media_type, body = found
+        if not data and (media_type.essence != FORM or _content_type(scope) is None):
+            if self._required and body.default is ABSENT:
+                problems.append(Problem("body", None, "#", "it is required"))
+            return copy.deepcopy(body.default)
+        try:
+            return await body.read(media_type, scope, data, problems)
+        except (ValueError, LookupError, RecursionError, MultiPartException):
+            problems.append(Problem("body", None, "#", "it can't be decoded as its Content-Type says"))
+            return ABSENT
+
+
+def _content_type(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            text: str = value.decode("latin-1").strip(" \t")
+            return text or None
+    return None
+
+
+class _Body:
+    """One media type of an operation's body."""
+
+    def __init__(
+        self, media_type: MediaType, definition: Mapping[str, Any], compiled: Compiled, *, strict: bool
+    ) -> None:
+        self._types = compiled.types
+        self._schema = definition.get("schema", {})
+        self._validator = compiled.schemas.of_requests(self._schema)
         self._strict = strict
-        self._required: bool = operation.request_body.get("required", False)
-        self._parser = operation.uri_parser_class(operation.parameters, operation.body_definition())
-        self._types = MediaTypeDict([(each.lower(), None) for each in operation.consumes])
-        self._parameters = _Parameters(operation.parameters, self._parser, strict, _credentials_in_query(operation))
-        self._schemas = MediaTypeDict(
-            {
-                each: _compiled(_Body, operation.body_schema(each))
-                for each in operation.consumes
-                if is_json_mimetype(each) or each.lower() in _FORMS
+        followed = compiled.types.followed(self._schema)
+        self.default = followed.get("default", ABSENT) if isinstance(followed, dict) else ABSENT
+        self._fields: dict[str, _Field] = {}
+        if media_type.essence in (FORM, MULTIPART):
+            encoding = definition.get("encoding", {})
+            multipart = media_type.essence == MULTIPART
+            self._fields = {
+                name: _Field(
+                    Style(name, "form", explode=True, schema=schema, types=self._types),
+                    encoding.get(name, {}),
+                    multipart=multipart,
+                )
+                for name, schema in self._types.properties(self._schema).items()
             }
+
+    async def read(self, media_type: MediaType, scope: Scope, data: bytes, problems: list[Problem]) -> Any:
+        """The value of a body.
+
+        Raises:
+            Exception: It can't be decoded: `ValueError`, `LookupError`, `RecursionError` or `MultiPartException`.
+        """
+        if media_type.is_json:
+            value = json_value(_text(data, media_type))
+            self._check(value, problems)
+            return value
+        if media_type.essence == FORM:
+            return self._form(pairs_of(_text(data, media_type)), {}, problems)
+        if media_type.essence == MULTIPART:
+            texts, files = await _parts(scope, data)
+            return self._form(texts, files, problems)
+        if media_type.is_text:
+            values = list(self._types.values(_text(data, media_type), self._schema))
+            self._check(next(filter(self._validator.is_valid, values), values[0]), problems)
+        return data  # it is the handler's to judge
+
+    def _form(self, pairs: list[tuple[str, str]], files: dict[str, int], problems: list[Problem]) -> dict[str, Any]:
+        """The fields of a form; of files only their number is known, and for each stands an empty text."""
+        value: dict[str, Any] = {}
+        for name, field in self._fields.items():
+            if field.is_file and any(each == name for each, _ in pairs):
+                problems.append(Problem("body", None, f"#/{name}", "it must be a file"))
+            elif name not in files:
+                found = field.read(pairs)
+                if found is not ABSENT:
+                    value[name] = found
+        owned = {each for field in self._fields.values() for each in field.names}
+        for name in dict.fromkeys(
+            name for name, _ in pairs if name not in owned and name.partition("[")[0] not in owned
+        ):
+            schema = self._types.property(self._schema, name)
+            found = Style(name, "form", explode=True, schema=schema, types=self._types).of_pairs(pairs)
+            value[name] = self._types.value(found, schema) if isinstance(found, str) else found
+            if self._strict:
+                problems.append(Problem("body", None, f"#/{name}", "it is not declared"))
+        self._check({**value, **{name: self._placeholder(name, count) for name, count in files.items()}}, problems)
+        return value
+
+    def _placeholder(self, name: str, count: int) -> Any:
+        field = self._fields.get(name)
+        if field is not None and field.is_file and not field.is_list and count == 1:
+            return ""
+        return [""] * count
+
+    def _check(self, value: Any, problems: list[Problem]) -> None:
+        problems += (Problem("body", None, fault.pointer, fault.detail) for fault in self._validator.faults(value))
+
+
+class _Field:
+    """A field of a form."""
+
+    def __init__(self, style: Style, encoding: Mapping[str, Any], *, multipart: bool) -> None:
+        types, schema = style.types, style.schema
+        kinds = types.of(schema)
+        self.is_list = "array" in kinds and "string" not in kinds
+        self.is_file = multipart and _is_file(types.followed(types.items(schema) if self.is_list else schema))
+        content_type = encoding.get("contentType", "")
+        is_object = "object" in kinds and "string" not in kinds
+        self._is_json = "json" in content_type or (
+            multipart and is_object and not encoding.keys() & {"style", "explode"}
         )
+        written = encoding.get("style", "form")
+        self._style = replace(style, style=written, explode=encoding.get("explode", written == "form"))
+        self._decode = str if multipart else None
+        self.names = self._style.names() or {style.name}
 
-    @classmethod
-    def of(cls, operation: AbstractOperation, *, strict: bool) -> "RequestValidation | None":
-        """What validates the requests of an operation; nothing, if there is nothing to validate."""
-        return cls(operation, strict=strict) if operation.parameters or operation.consumes or strict else None
-
-    def check_parameters(self, scope: Scope) -> None:
-        """Validate the parameters of a request, and whether its body is of a media type that is taken.
-
-        Raises:
-            BadRequestProblem: A parameter is wrong or missing.
-            UnsupportedMediaTypeProblem: The media type isn't taken.
-        """
-        self._parameters.validate(scope)
-        media_type, _ = self._content_type(scope)
-        if self._operation.consumes and media_type.lower() not in self._types:
-            raise UnsupportedMediaTypeProblem(
-                detail=f"Invalid Content-type ({media_type}), expected {self._operation.consumes}"
-            )
-
-    async def check_body(self, scope: Scope, body: bytes) -> bytes:
-        """Validate the body of a request; returns it as the handler sees it.
+    def read(self, pairs: list[tuple[str, str]]) -> Any:
+        """The value among those of the form.
 
         Raises:
-            BadRequestProblem: It isn't what the contract declares.
+            ValueError: It is no JSON, and must be.
         """
-        media_type, encoding = self._content_type(scope)
-        schema = self._operation.body_schema(media_type)
-        if not schema:
-            return body
-        try:
-            if is_json_mimetype(media_type):
-                return self._check_json(media_type, encoding, schema, body)
-            if media_type.lower() in _FORMS:
-                return await self._check_form(scope, media_type, schema, body)
-        except (ValueError, LookupError, RecursionError, MultiPartException) as error:
-            # Other bytes, another charset, nested too deeply, which Connexion answers with 500.
-            raise BadRequestProblem(detail="The request body can't be decoded as its Content-Type says.") from error
-        return body  # it is the handler's to judge
-
-    def _check_json(self, media_type: str, encoding: str, schema: dict[str, Any], body: bytes) -> bytes:
-        if not body:
-            if "default" in schema:
-                return json.dumps(schema["default"]).encode(encoding)
-            if self._required:
-                raise BadRequestProblem(detail="RequestBody is required")
-            return body
-        text = body.decode(encoding)
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise BadRequestProblem(detail=str(error)) from error
-        if value is None and is_nullable(self._operation.body_definition(media_type)):
-            return body
-        _check(self._schemas[media_type], value)
-        return body
-
-    async def _check_form(self, scope: Scope, media_type: str, schema: dict[str, Any], body: bytes) -> bytes:
-        """Validate a form. Files aren't looked into: for each stands an empty text, or a list of them."""
-        if not body and self._required:
-            raise BadRequestProblem(detail="RequestBody is required")
-        properties = schema.get("properties", {})
-        texts: dict[str, list[Any]] = {}
-        files: dict[str, Any] = {}
-        for name, values in (await _fields_of(scope, media_type, body)).items():
-            declared = properties.get(name, {})
-            if _is_file(declared) and len(values) == 1:
-                files[name] = ""
-            elif _is_file(declared) or _is_file(declared.get("items", {})) or isinstance(values[0], UploadFile):
-                files[name] = [""] * len(values)
-            else:
-                texts[name] = values
-        value = {**self._parser.resolve_form(texts), **files}
-        if self._strict and (extra := value.keys() - properties.keys()):
-            raise ExtraParameterProblem(param_type="formData", extra_params=extra)
-        _check(self._schemas[media_type], value)
-        return body
-
-    def _content_type(self, scope: Scope) -> tuple[str, str]:
-        media_type, encoding = split_content_type(extract_content_type(scope["headers"]))
-        if media_type is None:
-            media_type = next(iter(self._operation.consumes), "application/octet-stream")
-        return media_type, encoding or "utf-8"
+        style = self._style
+        if self._is_json:
+            text = replace(style, schema={"type": "string"}).of_pairs(pairs, *filter(None, [self._decode]))
+            return text if text is ABSENT else json_value(text)
+        value = style.of_pairs(pairs, *filter(None, [self._decode]))
+        return style.types.value(value, style.schema) if isinstance(value, str) else value
 
 
-async def _fields_of(scope: Scope, media_type: str, body: bytes) -> dict[str, list[Any]]:
-    """The fields of a form, each with all its values."""
+def _is_file(schema: Any) -> bool:
+    if not isinstance(schema, dict) or schema.get("type", "string") != "string":
+        return False
+    if schema.get("format") in ("binary", "base64"):
+        return True
+    return "contentMediaType" in schema and "contentEncoding" not in schema
+
+
+def _text(data: bytes, media_type: MediaType) -> str:
+    if media_type.charset not in _CHARSETS:
+        raise LookupError(media_type.charset)
+    return data.decode(media_type.charset).removeprefix("\ufeff")
+
+
+_CHARSETS = (
+    "utf-8",
+    "utf8",
+    "us-ascii",
+    "ascii",
+    "iso-8859-1",
+    "latin-1",
+    "latin1",
+    "windows-1252",
+    "utf-16",
+    "utf-32",
+)
+"""Those that take no more than linear time."""
+
+
+async def _parts(scope: Scope, data: bytes) -> tuple[list[tuple[str, str]], dict[str, int]]:
+    """The texts of a multipart form, and how many files each name has."""
 
     async def stream() -> AsyncGenerator[bytes, None]:
-        yield body
+        yield data
         yield b""
 
-    form = await _FORMS[media_type.lower()](Headers(scope=scope), stream()).parse()
-    found = {name: form.getlist(name) for name in form}
+    form = await MultiPartParser(Headers(scope=scope), stream()).parse()
+    texts: list[tuple[str, str]] = []
+    files: dict[str, int] = {}
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            files[name] = files.get(name, 0) + 1
+        else:
+            texts.append((name, value))
     await form.close()
-    return found
-
-
-_FORMS = {"application/x-www-form-urlencoded": FormParser, "multipart/form-data": MultiPartParser}
-
-
-def _is_file(schema: dict[str, Any]) -> bool:
-    return schema.get("type") == "string" and schema.get("format") in ("binary", "base64")
-
-
-def _check(validator: Any, value: Any) -> None:
-    try:
-        validator.validate(value)
-    except ValidationError as error:
-        raise BadRequestProblem(detail=f"{error.message}{format_error_with_path(error)}") from error
-
-
-def _credentials_in_query(operation: AbstractOperation) -> list[str]:
-    """The parameters of the query that are credentials, which strict validation must not complain of."""
-    schemes = [operation.security_schemes[name] for requirement in operation.security or () for name in requirement]
-    return [scheme["name"] for scheme in schemes if scheme["type"] == "apiKey" and scheme["in"] == "query"]
-
-
-def _pattern(validator: Any, pattern: str, instance: object, _: object) -> Iterator[ValidationError]:
-    """`pattern`, as ECMA-262 has it and in linear time: Python's own can take a value of 26 characters for seconds."""
-    if validator.is_type(instance, "string") and not _matching(pattern).is_valid(instance):
-        yield ValidationError(f"{instance!r} does not match {pattern!r}")
-
-
-@lru_cache(1_024)
-def _matching(pattern: str) -> jsonschema_rs.Draft4Validator:
-    schema = {"pattern": pattern}
-    try:
-        return jsonschema_rs.Draft4Validator(schema, pattern_options=jsonschema_rs.RegexOptions())
-    except jsonschema_rs.ValidationError:  # it looks around or back: what takes too many steps doesn't match
-        limited = jsonschema_rs.FancyRegexOptions(backtrack_limit=_STEPS)
-        return jsonschema_rs.Draft4Validator(schema, pattern_options=limited)
-
-
-_STEPS = 100_000
-_Parameter = extend(Draft4Validator, {"pattern": _pattern})
-_Body = extend(Draft4RequestValidator, {"pattern": _pattern})
-
-
-def _compiled(validator: Any, schema: dict[str, Any]) -> Any:
-    return validator(schema, format_checker=Draft4Validator.FORMAT_CHECKER)
-
-
-class _Parameters(ParameterValidator):  # type: ignore[misc]
-    """Connexion's compiles the schemas of parameters for each request."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._validators = {
-            id(parameter): _compiled(_Parameter, parameter.get("schema", parameter))
-            for parameters in self.parameters.values()
-            for parameter in parameters
-        }
-
-    def validate_parameter(self, kind: str, value: Any, parameter: dict[str, Any], _: str | None = None) -> str | None:
-        """What is wrong with a value."""
-        if value is None or (is_nullable(parameter) and is_null(value)):
-            missing: str | None = super().validate_parameter(kind, value, parameter)
-            return missing
-        try:
-            self._validators[id(parameter)].validate(value)
-        except ValidationError as error:
-            return str(error)
-        return None
+    return texts, files

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from connexion.json_schema import resolve_refs
 
 from resource_server.contract.loading import read_contract
-from resource_server.contract.spec import Contract, operations
+from resource_server.contract.spec import Contract, inlined, operations
 from resource_server.testing.linting import missing_linters, run_linter
 
 NOTHING_RELEASED = "no contract has been released, so nothing can break: `make release-spec` records openapi.yaml"
@@ -34,7 +33,7 @@ def breaking_changes(released: Contract, current: Contract) -> list[str]:
         changes = run_linter("redocly", "diff", "--format", "json", "--fail-on", "none", *map(str, paths))["changes"]
     found = [(change["path"], verdict) for change in changes for verdict in change["verdicts"]]
     breaking = [f"{place}: {verdict['message']}" for place, verdict in found if verdict["impact"] == "major"]
-    return [*breaking, *_unseen(resolve_refs(released), resolve_refs(current))]
+    return [*breaking, *_unseen(inlined(released), inlined(current))]
 
 
 def _unseen(released: Contract, current: Contract) -> Iterator[str]:

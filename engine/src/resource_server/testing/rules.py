@@ -5,11 +5,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from connexion.json_schema import resolve_refs
 from openapi_schema_validator import OAS30ReadValidator, OAS30Validator, OAS30WriteValidator, oas30_format_checker
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
-from resource_server.contract.spec import Contract, operations
+from resource_server.contract.spec import Contract, inlined, operations
 
 _FREE = (
     *("content", "encoding", "headers", "links", "parameters", "paths"),
@@ -40,7 +39,7 @@ def security_is_stated(contract: Contract) -> Iterator[str]:
 
 def refusals_are_declared(contract: Contract) -> Iterator[str]:
     """Clients can read which refusals to expect, and that 401 and 403 carry a challenge."""
-    resolved = resolve_refs(contract)
+    resolved = inlined(contract)
     for method, path, operation, security in operations(resolved):
         expected = {
             "400": any(security) or _takes_input(resolved["paths"][path]) or _takes_input(operation),
@@ -143,7 +142,7 @@ RULES = (
 
 
 def _objects(contract: Contract) -> Iterator[tuple[Place, Mapping[str, Any]]]:
-    return _below((), contract, resolve_refs(contract))
+    return _below((), contract, inlined(contract))
 
 
 def _below(place: Place, node: Any, resolved: Any, *, free: bool = False) -> Iterator[tuple[Place, Mapping[str, Any]]]:

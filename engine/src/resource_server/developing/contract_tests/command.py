@@ -11,14 +11,13 @@ from urllib.parse import urlsplit
 
 import click
 import httpx
-from connexion.json_schema import resolve_refs
 from hypothesis.configuration import set_hypothesis_home_dir
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
 from resource_server.contract.loading import read_contract
-from resource_server.contract.spec import ContractError, declared_scopes
+from resource_server.contract.spec import ContractError, declared_scopes, inlined
 from resource_server.developing.contract_tests.conformance import not_tested
 from resource_server.developing.contract_tests.matrix import rows
 from resource_server.developing.contract_tests.metadata import checked, resource_metadata, takes_proofs
@@ -59,7 +58,7 @@ def test(
     console, errors = Console(), Console(stderr=True)
     results: list[Result] = []
     try:
-        contract = resolve_refs(read_contract(settings.specification))
+        contract = inlined(read_contract(settings.specification))
         tested, left_out = _parted(requirements(contract), exclude, read_only=read_only)
         _check_names(needed, tested)
         results += (not_tested(operation, why, required=False) for operation, why in left_out.items())

@@ -5,9 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from connexion.json_schema import resolve_refs
-
-from resource_server.contract.spec import Contract, operations
+from resource_server.contract.spec import Contract, inlined, operations
 
 Security = list[dict[str, list[str]]]
 
@@ -25,7 +23,7 @@ def generator_view(contract: Contract, server: str) -> Contract:
         contract: What `read_contract` returns.
         server: The URL that the client calls unless it is told another.
     """
-    view, resolved = copy.deepcopy(contract), resolve_refs(contract)
+    view, resolved = copy.deepcopy(contract), inlined(contract)
     view["servers"] = [{"url": server}]
     schemes = view.get("components", {}).get("securitySchemes", {})
     for name, scheme in schemes.items():

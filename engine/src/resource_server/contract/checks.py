@@ -1,0 +1,172 @@
+"""Whether a contract can be served and enforced as it stands: what it promises, and nothing it says is passed over."""
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from connexion.utils import get_function_from_name
+
+from resource_server.contract.compiled import Compiled, Declared
+from resource_server.contract.spec import Contract, path_item, paths, scheme_kind, scheme_scopes
+from resource_server.contract.structure import places, written
+from resource_server.tokens.errors import QUOTABLE
+
+_VALIDATORS = {
+    "oauth2": "x-tokenInfoFunc",
+    "openIdConnect": "x-tokenInfoFunc",
+    "apiKey": "x-apikeyInfoFunc",
+    "basic": "x-basicInfoFunc",
+    "bearer": "x-bearerInfoFunc",
+}
+"""By scheme, the member that names the function which validates its credentials."""
+
+_STEP_UP = ("x-acr-values", "x-max-age")
+_OWN = (*_STEP_UP, *set(_VALIDATORS.values()), "x-openapi-router-controller", "x-body-name")
+"""What has a meaning here."""
+
+_RESERVED = ("/ui", "/openapi.json", "/openapi.yaml")
+_SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749, section 3.3
+_HINT = "like security.token_info for access tokens"
+_TOKENS = ("oauth2", "openIdConnect", "bearer")
+
+
+def complaints(compiled: Compiled) -> Iterator[str]:
+    """What can't be served or enforced: each with its place, and what to write."""
+    yield from _extension_complaints(compiled.contract)
+    yield from _path_complaints(compiled.contract)
+    for name, scheme in compiled.schemes.items():
+        yield from _scheme_complaints(name, scheme)
+    functions: dict[str, str] = {}
+    for declared in compiled.operations():
+        yield from _handler_complaints(declared, functions)
+        for requirement in declared.security:
+            yield from _requirement_complaints(declared.name, requirement, compiled.schemes)
+        yield from _step_up_complaints(declared, compiled.schemes)
+
+
+def _extension_complaints(contract: Contract) -> Iterator[str]:
+    """Members that look like ours and aren't: what was meant would not be enforced."""
+    alike = {_plain(name): name for name in _OWN}
+    for kind, pointer, node in places(contract):
+        if not isinstance(node, dict) or kind not in ("document", "path item", "operation", "security scheme"):
+            continue
+        for name in (name for name in node if name.startswith("x-") and name not in _OWN):
+            close = get_close_matches(_plain(name), alike, 1, 0.85)
+            if close:
+                yield f"{written((*pointer, name))}: it means nothing: write `{alike[close[0]]}`, or another name"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower().removeprefix("x-"))
+
+
+def _path_complaints(contract: Contract) -> Iterator[str]:
+    for place, item in (("", contract), *((path, path_item(contract, path)) for path in paths(contract))):
+        for member in (name for name in _STEP_UP if name in item):
+            yield f"{place}: {member} belongs to an operation, and is enforced nowhere else".removeprefix(": ")
+    for path in paths(contract):
+        if path in _RESERVED or path.startswith("/ui/"):
+            yield f"{path}: this path is taken, by Swagger UI or the contract itself"
+
+
+def _handler_complaints(declared: Declared, functions: dict[str, str]) -> Iterator[str]:
+    name, handler = declared.name, declared.handler
+    if declared.method == "TRACE":
+        yield f"{name}: operations of this method can't be declared: TRACE would echo the access token"
+    if handler is None:
+        yield (
+            f"{name}: it has no operationId: name the function that handles it, like api.handlers.private, "
+            "or its module as the contract's x-openapi-router-controller"
+        )
+        return
+    if handler in functions:
+        yield f"{name}: {handler} handles {functions[handler]}, too: give each operation an operationId of its own"
+    functions[handler] = name
+    if "." not in handler:
+        yield (
+            f"{name}: operationId {handler!r} names no module: write it like api.handlers.{handler}, "
+            "or add `x-openapi-router-controller: api.handlers` to the contract"
+        )
+        return
+    if problem := _import_problem(handler):
+        yield f"{name}: operationId {handler!r} can't be imported ({problem}): define the function or correct the name"
+        return
+
+
+def _scheme_complaints(name: str, scheme: Mapping[str, Any]) -> Iterator[str]:
+    for member in ("x-scopeValidateFunc", "x-tokenInfoUrl"):
+        if member in scheme:
+            yield f"security scheme {name!r}: {member} is not supported: check it in the function of x-tokenInfoFunc"
+    for scope in scheme_scopes(scheme):
+        if not _SCOPE.fullmatch(scope):
+            yield f"security scheme {name!r}: {scope!r} can't be a scope (RFC 6749, section 3.3)"
+
+
+def _requirement_complaints(
+    name: str, requirement: Mapping[str, list[str]], schemes: Mapping[str, Any]
+) -> Iterator[str]:
+    for scheme, scopes in requirement.items():
+        yield from _validator_complaints(name, scheme, schemes[scheme])
+        yield from _scope_complaints(name, scheme, schemes[scheme], scopes)
+    functions = {
+        schemes[scheme].get(_VALIDATORS[kind])
+        for scheme in requirement
+        if (kind := scheme_kind(schemes[scheme])) in _TOKENS
+    }
+    if len(functions) > 1:
+        yield (
+            f"{name}: schemes whose tokens are validated by different functions can't both be required; "
+            "a request has one access token"
+        )
+
+
+def _validator_complaints(name: str, scheme: str, definition: Mapping[str, Any]) -> Iterator[str]:
+    kind = scheme_kind(definition)
+    member = _VALIDATORS.get(kind)
+    if member is None:
+        yield f"{name}: security schemes of type {kind!r}, like {scheme!r}, are not supported{_INSTEAD.get(kind, '')}"
+    elif member not in definition:
+        yield f"security scheme {scheme!r} has no validator: add {member} with the function that validates, {_HINT}"
+    elif problem := _import_problem(definition[member]):
+        yield f"security scheme {scheme!r}: {member} {definition[member]!r} can't be imported ({problem})"
+
+
+_INSTEAD = {
+    "mutualTLS": ": have a proxy check the certificate, and write an apiKey scheme for the header in which it names it"
+}
+
+
+def _scope_complaints(name: str, scheme: str, definition: Mapping[str, Any], scopes: list[str]) -> Iterator[str]:
+    kind, declared = scheme_kind(definition), scheme_scopes(definition)
+    for scope in scopes:
+        if kind not in ("oauth2", "openIdConnect"):
+            yield f"{name}: scopes are enforced for oauth2 schemes only, and {scheme!r} is none: remove {scope!r}"
+        elif not _SCOPE.fullmatch(scope):
+            yield f"{name}: {scope!r} can't be a scope (RFC 6749, section 3.3)"
+        elif kind == "oauth2" and scope not in declared:
+            yield f"{name}: scope {scope!r} is not declared by the security scheme {scheme!r}: add it to its flows"
+
+
+def _step_up_complaints(declared: Declared, schemes: Mapping[str, Any]) -> Iterator[str]:
+    name, operation = declared.name, declared.operation
+    acr_values, max_age = operation.get("x-acr-values"), operation.get("x-max-age")
+    if "x-acr-values" in operation and not _is_acr_values(acr_values):
+        yield f"{name}: x-acr-values must be text, like 'urn:example:mfa', several separated by spaces"
+    if "x-max-age" in operation and (type(max_age) is not int or not 0 <= max_age < 2**31):
+        yield f"{name}: x-max-age must be a number of seconds"
+    tokens = [any(scheme_kind(schemes[scheme]) in _TOKENS for scheme in each) for each in declared.security]
+    if (acr_values is not None or max_age is not None) and not (tokens and all(tokens)):
+        yield f"{name}: x-acr-values and x-max-age need an access token in each alternative of its security"
+
+
+def _is_acr_values(value: object) -> bool:
+    return isinstance(value, str) and bool(value.split()) and QUOTABLE.fullmatch(value) is not None
+
+
+def _import_problem(name: str) -> str | None:
+    try:
+        function = get_function_from_name(name)
+    except Exception as error:  # noqa: BLE001  # whatever importing a person's module raises is what they must know
+        return f"{type(error).__name__}: {error}"
+    return None if callable(function) else "it is not callable"
