@@ -13,6 +13,7 @@ from resource_server.contract.schemas import is_pattern
 from resource_server.contract.spec import (
     Contract,
     base_path,
+    methods,
     operations,
     parameters,
     path_item,
@@ -76,7 +77,7 @@ def textual_complaints(contract: Contract) -> Iterator[str]:
 @lru_cache(3)
 def _schema(version: str) -> Any:
     if version == "3.0":
-        return jsonschema_rs.Draft4Validator(dict(schema_v30))
+        return jsonschema_rs.Draft4Validator(dict(schema_v30), validate_formats=False)
     return jsonschema_rs.Draft202012Validator(dict(schema_v31 if version == "3.1" else schema_v32))
 
 
@@ -150,7 +151,10 @@ def _schema_complaints(contract: Contract) -> Iterator[str]:
             continue
         pattern = node.get("pattern")
         if isinstance(pattern, str) and not is_pattern(pattern):
-            yield f"{written((*pointer, 'pattern'))}: {_cut(pattern)!r} is no regular expression of ECMA-262"
+            yield (
+                f"{written((*pointer, 'pattern'))}: {_cut(pattern)!r} can't be matched: "
+                "it is no regular expression of ECMA-262, or too large"
+            )
         if later:
             for name in _IDENTIFIERS:
                 if name in node:
@@ -171,14 +175,15 @@ def _identity_complaints(contract: Contract) -> Iterator[str]:
             )
         elif operation_id is not None:
             known[operation_id] = f"{method} {path}"
-    templates: dict[str, str] = {}
+    templates: dict[tuple[str, str], str] = {}
     for path in paths(contract):
         template = _VARIABLE.sub("{}", path)
         if set("{}") & set(_VARIABLE.sub("", path)):
             yield f"{path}: a parameter of a path is written like {{name}}"
-        if "{" in path and template in templates:
-            yield f"{path}: it is the same path as {templates[template]}: give both one name for each parameter"
-        templates.setdefault(template, path)
+        for method in methods(path_item(contract, path)):
+            other = templates.setdefault((method, template), path)
+            if other != path:
+                yield f"{method} {path}: it can't be told from {method} {other}: they are the same path"
 
 
 def _parameter_complaints(name: str, path: str, found: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Operations, each compiled once: all that is known of it before a request comes."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -66,6 +67,7 @@ class Plan:
             self.validation = RequestValidation(
                 self._parameters, declared.body, compiled, strict=strict, credentials=credentials
             )
+        self.path_names = re.findall(r"\{([^{}]*)\}", declared.path)
         self.path_kinds = dict(_path_kinds(declared, compiled))
         self._sanitize = pythonic if named else sanitized
         body_name = self._sanitize((declared.body or {}).get("x-body-name", "body"))

@@ -1,8 +1,7 @@
 """Which operation a request is for: the one decision that authorization, validation and handler go by."""
 
 import re
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 from starlette.exceptions import HTTPException
 
@@ -29,18 +28,14 @@ class Routes:
 
     def __init__(self) -> None:
         self._concrete: dict[str, dict[str, Plan]] = {}
-        self._templated: dict[str, _Template] = {}
+        self._root = _Node()
 
     def add(self, plan: Plan) -> None:
         """Add an operation."""
-        path = plan.path
-        if "{" not in path:
-            self._concrete.setdefault(path, {})[plan.method] = plan
-            return
-        template = self._templated.get(path) or _Template.of(path, plan.path_kinds)
-        self._templated[path] = template
-        template.plans[plan.method] = plan
-        self._templated = dict(sorted(self._templated.items(), key=lambda item: _concreteness(*item)))
+        if "{" in plan.path:
+            self._root.add(plan.path.split("/"), plan)
+        else:
+            self._concrete.setdefault(plan.path, {})[plan.method] = plan
 
     def find(self, exchange: Exchange, path: str) -> tuple[Plan | None, dict[str, str]]:
         """The operation that a request is for, and what its path says; nothing if no operation has this path.
@@ -52,23 +47,16 @@ class Routes:
         if not _is_plain(exchange, path):
             raise HTTPException(404)
         method = exchange.scope["method"]
-        plans, values = self._of(path)
-        if method in plans:
-            return plans[method], values
-        if method == "HEAD" and "GET" in plans:
-            return plans["GET"], values
+        plans: Mapping[str, Plan] | None = self._concrete.get(path)
+        texts: list[str] = []
+        if plans is None:
+            plans, texts = self._root.find(path.split("/"), method)
+        plan = plans.get(method) or (plans.get("GET") if method == "HEAD" else None)
+        if plan:
+            return plan, dict(zip(plan.path_names, texts, strict=True))
         if plans:
             raise not_allowed(set(plans))
         return None, {}
-
-    def _of(self, path: str) -> tuple[Mapping[str, Plan], dict[str, str]]:
-        """The operations of a path, and the texts of its parameters by name."""
-        if path in self._concrete:
-            return self._concrete[path], {}
-        for template in self._templated.values():
-            if match := template.pattern.fullmatch(path):
-                return template.plans, dict(zip(template.names, match.groups(), strict=True))
-        return {}, {}
 
 
 def not_allowed(methods: set[str]) -> HTTPException:
@@ -77,27 +65,62 @@ def not_allowed(methods: set[str]) -> HTTPException:
     return HTTPException(405, headers={"Allow": ", ".join(sorted(known))})
 
 
-class _Template(NamedTuple):
-    pattern: re.Pattern[str]
-    names: list[str]
-    plans: dict[str, Plan]
+class _Node:
+    """The operations whose paths begin with the same segments: those that end here, and those that go on."""
 
-    @classmethod
-    def of(cls, path: str, kinds: Mapping[str, str]) -> "_Template":
-        texts, names = _PARAMETER.split(path)[::2], _PARAMETER.findall(path)
-        groups = (f"({_KINDS.get(kinds.get(name, ''), '[^/]+')})" for name in names)
-        pattern = re.escape(texts[0]) + "".join(
-            group + re.escape(text) for group, text in zip(groups, texts[1:], strict=True)
+    def __init__(self) -> None:
+        self._plans: dict[str, Plan] = {}
+        self._concrete: dict[str, _Node] = {}
+        self._templated: dict[tuple[str, str], tuple[re.Pattern[str], _Node]] = {}
+        """By the segment without the names of its parameters, and what they match."""
+
+    def add(self, segments: Sequence[str], plan: Plan) -> None:
+        """Add an operation, by what is left of its path."""
+        if not segments:
+            self._plans[plan.method] = plan
+            return
+        segment, *rest = segments
+        if "{" not in segment:
+            self._concrete.setdefault(segment, _Node()).add(rest, plan)
+            return
+        if any(plan.path_kinds.get(name) == "path" for name in _PARAMETER.findall("/".join(segments))):
+            segment, rest = "/".join(segments), []  # it may have slashes, so it takes all that is left
+        pattern = _pattern(segment, plan.path_kinds)
+        key = _PARAMETER.sub("{}", segment), pattern.pattern
+        self._templated.setdefault(key, (pattern, _Node()))[1].add(rest, plan)
+        # What says more comes first, and what takes all that is left comes last.
+        self._templated = dict(
+            sorted(self._templated.items(), key=lambda each: (_REST in each[0][1], -len(each[0][0])))
         )
-        return cls(re.compile(pattern, re.DOTALL), names, {})
+
+    def find(self, segments: Sequence[str], method: str) -> tuple[Mapping[str, Plan], list[str]]:
+        """The operations of a path, with one of the method if any has, and the texts of the path's parameters."""
+        if not segments:
+            return self._plans, []
+        found: tuple[Mapping[str, Plan], list[str]] = {}, []
+        if segments[0] in self._concrete:
+            found = self._concrete[segments[0]].find(segments[1:], method)
+        decided = ""
+        for (template, written), (pattern, node) in self._templated.items():
+            if found[0] and (method in found[0] or template != decided):
+                break  # the same path may be there twice, with parameters of other types
+            whole = _REST in written
+            if match := pattern.fullmatch("/".join(segments) if whole else segments[0]):
+                plans, texts = node.find([] if whole else segments[1:], method)
+                if plans and (method in plans or not found[0]):
+                    found, decided = (plans, [*match.groups(), *texts]), template
+        return found
 
 
-def _concreteness(path: str, template: _Template) -> list[tuple[bool, bool, int]]:
-    """Sorts concrete segments before templated ones, and of these the ones that say more first."""
-    whole = "(.*)" in template.pattern.pattern
-    return [
-        ("{" in segment, "{" in segment and whole, -len(_PARAMETER.sub("", segment))) for segment in path.split("/")
-    ]
+def _pattern(segment: str, kinds: Mapping[str, str]) -> re.Pattern[str]:
+    """What a segment matches, or several."""
+    parts = re.split(r"(\{[^{}]*\})", segment)
+    parts[::2] = map(re.escape, parts[::2])
+    parts[1::2] = (f"({_KINDS.get(kinds.get(part[1:-1], ''), '[^/]+')})" for part in parts[1::2])
+    return re.compile("".join(parts), re.DOTALL)
+
+
+_REST = f"({_KINDS['path']})"
 
 
 def _is_plain(exchange: Exchange, path: str) -> bool:
