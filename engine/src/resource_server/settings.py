@@ -204,6 +204,10 @@ class Settings:
         "Of how many tokens each worker remembers that their signature is right; 0 for none.",
     )  # fmt: skip
     swagger_ui: bool = _row("SWAGGER_UI", _switch, True, "Whether Swagger UI and the contract are served.")
+    swagger_ui_version: int = _row(
+        "SWAGGER_UI_VERSION", partial(_number, most=5, least=4), 5,
+        "Of Swagger UI: 5, or 4, which shows OpenAPI 3.0 only.",
+    )  # fmt: skip
     log_format: str | None = _row(
         "LOG_FORMAT", partial(_choice, among=("json", "text")), None,
         "`json` or `text`.", "text on a terminal, JSON elsewhere",

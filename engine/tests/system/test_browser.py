@@ -20,7 +20,7 @@ from resource_server.settings import Settings
 from tests.api.test_outcomes import PRIVATE, PUBLIC, SCOPED
 from tests.nodepeers import node
 from tests.processes import ENGINE
-from tests.sample import create_app
+from tests.sample import SPECIFICATION, create_app
 from tests.tenant import AUDIENCE
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -72,10 +72,21 @@ def issuer() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
-def api(issuer: str) -> Iterator[str]:
-    settings = Settings(issuers=(issuer,), audience=AUDIENCE, client_id="browser", development=True, port=0)
-    with in_background(create_app(settings)) as url:
+@pytest.fixture(scope="module", params=[("3.0.3", 4), ("3.0.3", 5), ("3.1.0", 5)], ids=str)
+def api(request: pytest.FixtureRequest, issuer: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API, of either version of OpenAPI, in Swagger UI of either version."""
+    openapi, version = request.param
+    spec = tmp_path_factory.mktemp("browser") / "openapi.yaml"
+    spec.write_text(SPECIFICATION.read_text().replace("openapi: 3.0.3", f"openapi: {openapi}"))
+    settings = Settings(
+        issuers=(issuer,),
+        audience=AUDIENCE,
+        client_id="browser",
+        development=True,
+        port=0,
+        swagger_ui_version=version,
+    )
+    with in_background(create_app(settings, specification=spec)) as url:
         yield url
 
 
@@ -85,13 +96,13 @@ def authorize(page: Page) -> Page:
     dialog = page.locator(".auth-container").first
     assert "authorizationCode" in dialog.inner_text()
     with page.expect_popup() as popup:
-        dialog.get_by_role("button", name="Authorize").click()
+        dialog.locator("button").get_by_text("Authorize", exact=True).click()
     return popup.value
 
 
 def finish(page: Page) -> None:
-    page.locator(".auth-container").first.get_by_role("button", name="Logout").wait_for()
-    page.locator(".modal-ux").get_by_role("button", name="Close").last.click()
+    page.locator(".auth-container").first.locator("button").get_by_text("Logout", exact=True).wait_for()
+    page.locator(".modal-ux .btn-done").first.click()
 
 
 def execute(page: Page, path: str) -> tuple[int, str]:
@@ -154,8 +165,8 @@ def test_log_out_forgets_the_token(page: Page, api: str) -> None:
     finish(page)
     assert execute(page, "/api/private")[0] == 200
     page.get_by_role("button", name="Authorize").first.click()
-    page.locator(".auth-container").first.get_by_role("button", name="Logout").click()
-    page.locator(".modal-ux").get_by_role("button", name="Close").last.click()
+    page.locator(".auth-container").first.locator("button").get_by_text("Logout", exact=True).click()
+    page.locator(".modal-ux .btn-done").first.click()
     assert execute(page, "/api/private")[0] == 401
 
 

@@ -159,6 +159,7 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
                 contract,
                 base,
                 resource=self._resource,
+                version=self._settings.swagger_ui_version,
                 client_id=self._settings.client_id,
                 public_url=self._settings.public_url,
             ).pages()

@@ -1,7 +1,8 @@
-"""Swagger UI, from swagger-ui-bundle, and the contract that it reads: the repository's, made concrete.
+"""Swagger UI, and the contract that it reads: the repository's, made concrete.
 
-Connexion's own page needs inline scripts and styles; here a strict content security policy holds. The issuer's
-endpoints come from its metadata, which is fetched when first asked for.
+Version 5 comes from flask-swagger-ui, of which only the plain files are used; version 4, which shows OpenAPI 3.0 only,
+from swagger-ui-bundle. A strict content security policy holds. The issuer's endpoints come from its metadata, which is
+fetched when first asked for.
 """
 
 import asyncio
@@ -14,9 +15,10 @@ import re
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,7 +26,6 @@ import yaml
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
-from swagger_ui_bundle import swagger_ui_path
 
 from resource_server.contract.spec import Contract, declared_scopes
 from resource_server.serving.authorization import ProtectedResource, takes_proofs
@@ -33,6 +34,25 @@ from resource_server.serving.exchange import Page
 from resource_server.tokens.issuer import Endpoints, IssuerError
 
 logger = logging.getLogger(__name__)
+
+_INDEX = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>%(title)s</title>
+<link rel="stylesheet" href="swagger-ui.css">
+<link rel="stylesheet" href="index.css">
+<link rel="icon" type="image/png" href="favicon-32x32.png" sizes="32x32">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="swagger-ui-bundle.js"></script>
+<script src="swagger-ui-standalone-preset.js"></script>
+<script src="swagger-initializer.js"></script>
+</body>
+</html>
+"""
 
 _INITIALIZER = """\
 window.onload = function () {
@@ -57,6 +77,7 @@ class SwaggerUI:
         contract: What is shown.
         base: Its base path.
         resource: Whose issuer people log in at, for its audience: without one Auth0 hands out an opaque token.
+        version: Of Swagger UI, 4 or 5.
         client_id: The client that Swagger UI logs in as; without one its dialog asks.
         public_url: Where the server is reached from outside; by default the path that the request came by.
     """
@@ -67,6 +88,7 @@ class SwaggerUI:
         base: str,
         *,
         resource: ProtectedResource,
+        version: int,
         client_id: str | None,
         public_url: str | None,
     ) -> None:
@@ -76,7 +98,9 @@ class SwaggerUI:
         self._issuer = next(iter(resource.validator.issuers.values()))
         self._client_id = client_id
         self._public_url = public_url
-        self._files = StaticFiles(directory=swagger_ui_path)
+        self._folder = _FOLDERS[version]()
+        self._files = StaticFiles(directory=self._folder)
+        self._styles = _styles(self._folder / "swagger-ui-standalone-preset.js")
         self._endpoints: Endpoints | None = None
         self._discovery: Future[None] | None = None
         self._discover_at = -math.inf
@@ -85,8 +109,8 @@ class SwaggerUI:
     def pages(self) -> dict[str, Page]:
         """What is answered, by path."""
         ui = f"{self._base}/ui"
-        files = [path.relative_to(swagger_ui_path) for path in Path(swagger_ui_path).rglob("*") if path.is_file()]
-        return {f"{ui}/{file.as_posix()}": self._file for file in files} | {
+        names = [path.relative_to(self._folder) for path in self._folder.rglob("*") if path.is_file()]
+        return {f"{ui}/{file.as_posix()}": self._file for file in names} | {
             "/": self._redirect,
             ui: self._redirect,
             f"{ui}/": self._index,
@@ -101,7 +125,7 @@ class SwaggerUI:
 
     async def _index(self, _: Scope) -> Response:
         title = html.escape(self._contract["info"]["title"])
-        page = (swagger_ui_path / "index.html").read_text().replace("<title>Swagger UI<", f"<title>{title}<")
+        page = _INDEX % {"title": title}
         return Response(page, media_type="text/html", headers=await self._policy("'self'"))
 
     async def _initializer(self, scope: Scope) -> Response:
@@ -119,9 +143,8 @@ class SwaggerUI:
         name = own_path(scope).removeprefix(f"{self._base}/ui/")
         response = await self._files.get_response(name, scope)
         if response.headers.get("content-type", "").startswith("text/html"):
-            response.headers.update(
-                await self._policy(_script_hashes() if name == "oauth2-redirect.html" else "'none'")
-            )
+            redirect = name == "oauth2-redirect.html"
+            response.headers.update(await self._policy(_scripts(self._folder / name) if redirect else "'none'"))
         return response
 
     async def _json(self, scope: Scope) -> Response:
@@ -178,7 +201,7 @@ class SwaggerUI:
     async def _policy(self, scripts: str) -> dict[str, str]:
         token = urlsplit((await self._discover()).token)
         policy = (
-            f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data:; "
+            f"default-src 'none'; script-src {scripts}; style-src {self._styles}; img-src 'self' data:; "
             f"connect-src 'self' {token.scheme}://{token.netloc}; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
@@ -200,8 +223,29 @@ def _prefix(scope: Scope) -> str:
     return str(scope.get("root_path", "")).rstrip("/")
 
 
-def _script_hashes() -> str:
-    """What allows the inline script of the bundle's own redirect page, and no other (CSP 3, section 8.3)."""
-    page = (swagger_ui_path / "oauth2-redirect.html").read_text()
-    scripts = re.findall(r"(?s)<script>(.*?)</script>", page)
-    return " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
+def _scripts(page: Path) -> str:
+    """What allows a page's own scripts: those within, by their hashes (CSP 3, section 8.3), or files."""
+    return _hashes(re.findall(r"(?s)<script>(.+?)</script>", page.read_text())) or "'self'"
+
+
+def _styles(script: Path) -> str:
+    """What allows the styles of the files, and the one that a script writes into the page, for its logo."""
+    written = re.findall(r'\("style",null,"([^"]+)"\)', script.read_text())
+    return f"'self' {_hashes(written)}".strip()
+
+
+def _hashes(inline: Iterable[str]) -> str:
+    return " ".join(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in inline)
+
+
+def _bundle() -> Path:
+    import swagger_ui_bundle
+
+    return Path(swagger_ui_bundle.swagger_ui_path)
+
+
+_FOLDERS: Mapping[int, Callable[[], Path]] = {
+    4: _bundle,
+    5: lambda: Path(str(files("flask_swagger_ui"))) / "dist",
+}
+"""By version, where its files are."""
