@@ -13,7 +13,7 @@ from resource_server.settings import Settings, SettingsError, environ
 _SPEC = click.option(
     "--spec",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The OpenAPI 3.0 document, in place of this project's own.",
+    help="The OpenAPI document, in place of this project's own.",
 )
 
 
@@ -167,6 +167,28 @@ def sdk(language: str | None, spec: Path | None, output: Path | None, server: st
         raise click.ClickException(f"{error}. Generating a client needs the extra 'sdk': `make test`") from error
 
     generate(_settings(development=True, spec=spec), language, known[language], output or Path("sdk", language), server)
+
+
+@cli.command()
+@_SPEC
+def scaffold(spec: Path | None) -> None:
+    """Write the functions that the contract names and nobody has written; nothing that exists is touched.
+
+    Each answers 501 until it is yours. Functions for API keys and Basic refuse everybody until then.
+    """
+    from resource_server.contract.compiled import Compiled
+    from resource_server.contract.loading import read_contract
+    from resource_server.contract.spec import ContractError
+    from resource_server.developing.scaffold import scaffold
+
+    settings = _settings(development=True, spec=spec)
+    try:
+        written = scaffold(Compiled(read_contract(settings.specification)), Path.cwd())
+    except (ContractError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    for path, functions, kept in written:
+        said = f"wrote {', '.join(functions)}" if functions else "nothing to write"
+        click.echo(f"{path}: {said}{f'; {kept} were there' if kept else ''}")
 
 
 def main(factory: str) -> None:

@@ -184,8 +184,8 @@ COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "#/servers/0/url: its path must start with a slash, and each variable in it have a default",
     ),
     "a path of Swagger UI's": (
-        lambda c: c["paths"].update({"/ui/x": c["paths"].pop("/api/public")}),
-        "/ui/x: this path is taken, by Swagger UI or the contract itself",
+        lambda c: c["paths"].update({"/ui/": c["paths"].pop("/api/public")}),
+        "/ui/: this path is taken, by Swagger UI or the contract itself",
     ),
     "an unsupported scheme": (
         lambda c: (c.update(openapi="3.1.0"), c["components"]["securitySchemes"].update(oauth2={"type": "mutualTLS"})),

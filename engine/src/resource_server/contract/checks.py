@@ -8,6 +8,7 @@ from typing import Any
 from connexion.utils import get_function_from_name
 
 from resource_server.contract.compiled import Compiled, Declared
+from resource_server.contract.schemas import FORMATS
 from resource_server.contract.spec import Contract, path_item, paths, scheme_kind, scheme_scopes
 from resource_server.contract.structure import places, written
 from resource_server.tokens.errors import QUOTABLE
@@ -25,7 +26,7 @@ _STEP_UP = ("x-acr-values", "x-max-age")
 _OWN = (*_STEP_UP, *set(_VALIDATORS.values()), "x-openapi-router-controller", "x-body-name")
 """What has a meaning here."""
 
-_RESERVED = ("/ui", "/openapi.json", "/openapi.yaml")
+_RESERVED = ("/ui", "/ui/", "/openapi.json", "/openapi.yaml")
 _SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749, section 3.3
 _HINT = "like security.token_info for access tokens"
 _TOKENS = ("oauth2", "openIdConnect", "bearer")
@@ -57,6 +58,34 @@ def _extension_complaints(contract: Contract) -> Iterator[str]:
                 yield f"{written((*pointer, name))}: it means nothing: write `{alike[close[0]]}`, or another name"
 
 
+def remarks(contract: Contract) -> Iterator[str]:
+    """What is served, but not all that it seems.
+
+    Formats that are unknown, bodies that only their handlers can judge, and paths that no request has.
+    """
+    yield from (f"{path}: no request has a path with ? or #" for path in paths(contract) if set("?#") & set(path))
+    known = set(FORMATS)
+    for kind, pointer, node in places(contract):
+        if kind == "schema" and isinstance(node, dict) and isinstance(node.get("format"), str):
+            if node["format"] not in known:
+                known.add(node["format"])
+                yield f"{written((*pointer, 'format'))}: nothing checks the format {node['format']!r}"
+        elif kind == "request body" and isinstance(node, dict):
+            for name in node.get("content", {}):
+                if not _is_validated(name):
+                    yield f"{written((*pointer, 'content', name))}: nothing validates {name}; its handlers get bytes"
+
+
+def _is_validated(media_type: str) -> bool:
+    essence = media_type.partition(";")[0].strip().lower()
+    return essence in _VALIDATED or essence.endswith("+json") or essence.startswith(_BYTES)
+
+
+_VALIDATED = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+_BYTES = ("application/octet-stream", "image/", "audio/", "video/", "*/*", "application/*", "text/*")
+"""Of which there is nothing to validate, or not before one knows which it is."""
+
+
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z]", "", name.lower().removeprefix("x-"))
 
@@ -66,7 +95,7 @@ def _path_complaints(contract: Contract) -> Iterator[str]:
         for member in (name for name in _STEP_UP if name in item):
             yield f"{place}: {member} belongs to an operation, and is enforced nowhere else".removeprefix(": ")
     for path in paths(contract):
-        if path in _RESERVED or path.startswith("/ui/"):
+        if path in _RESERVED:
             yield f"{path}: this path is taken, by Swagger UI or the contract itself"
 
 

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -39,7 +39,11 @@ _CHECKED = (
 FORMATS = frozenset((*_CHECKED, *_RANGES, "byte", "float", "double", "password", "binary"))
 """The formats that are known; one that isn't is checked by nobody."""
 
-_STEPS = 100_000
+_SIZE = 64 * 2**20  # bytes of a compiled pattern: `.{1,8192}` takes 20 million
+_LINEAR = jsonschema_rs.RegexOptions(size_limit=_SIZE)
+_LIMITED = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000, size_limit=_SIZE)
+"""How patterns are matched: in linear time, or, if they look around or back, in no more than so many steps."""
+
 _LONGEST = 200
 MOST_FAULTS = 20
 """How many faults are told at most."""
@@ -136,9 +140,9 @@ class _View:
         if definitions:
             document = {"allOf": [document], self._definitions: definitions}
         try:
-            return self._compile(document, jsonschema_rs.RegexOptions())
+            return self._compile(document, _LINEAR)
         except jsonschema_rs.ValidationError:  # a pattern looks around or back: what takes too many steps doesn't match
-            return self._compile(document, jsonschema_rs.FancyRegexOptions(backtrack_limit=_STEPS))
+            return self._compile(document, _LIMITED)
 
     def _compile(self, document: Any, patterns: Any) -> Any:
         formats = {"byte": _is_base64} if self._later else {"byte": _is_base64, **_checks()}
@@ -244,8 +248,12 @@ def _is_base64(text: str) -> bool:
 
 def is_pattern(text: str) -> bool:
     """Whether a text is a pattern as ECMA-262 has it."""
+    return any(map(partial(_compiles, text), (_LINEAR, _LIMITED)))
+
+
+def _compiles(pattern: str, options: Any) -> bool:
     try:
-        jsonschema_rs.Draft202012Validator({"pattern": text})
+        jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=options)
     except (jsonschema_rs.ValidationError, ValueError):
         return False
     return True

@@ -174,18 +174,23 @@ def handler_name(
 ) -> str | None:
     """The function that handles an operation, with its module; nothing, if the contract doesn't say.
 
-    It is the `operationId`, like `api.handlers.private`. Below an `x-openapi-router-controller`, of the operation, its
-    path or the whole contract, it may be any text, and may be missing: there it becomes a name that Python takes.
+    It is the `operationId`, like `api.handlers.private`. An `x-openapi-router-controller` of the operation or its path
+    comes before it. Below one of the whole contract it may be any text, and may be missing: there it becomes a name
+    that Python takes.
     """
-    controller = next((each[_CONTROLLER] for each in (operation, item, contract) if _CONTROLLER in each), None)
     operation_id = operation.get("operationId")
-    if controller is None:
+    controller = operation.get(_CONTROLLER) or item.get(_CONTROLLER)
+    if controller:
+        return f"{controller}.{operation_id}" if operation_id else None
+    if _CONTROLLER not in contract:
         return operation_id
-    if operation_id is None:
-        operation_id = f"{method}{path}".lower()
-    name = ".".join(filter(None, re.sub(r"[^0-9A-Za-z_.]+", "_", operation_id).strip("_").split(".")))
-    parts = [f"{part}_" if keyword.iskeyword(part) else re.sub(r"^(?=[0-9])", "_", part) for part in name.split(".")]
-    return f"{controller}.{'.'.join(parts)}"
+    name = _python_name(operation_id or "") or _python_name(f"{method}{path}".lower())
+    return f"{contract[_CONTROLLER]}.{name}"
+
+
+def _python_name(text: str) -> str:
+    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
+    return f"{name}_" if keyword.iskeyword(name) else re.sub(r"^(?=[0-9])", "_", name)
 
 
 _CONTROLLER = "x-openapi-router-controller"

@@ -90,21 +90,19 @@ def _causes(error: Any) -> Iterator[tuple[Pointer, str]]:
     """Where something is wrong, and what: of alternatives, the faults of the one that was meant."""
     place, kind = tuple(map(str, error.instance_path)), error.kind
     if isinstance(kind, Kind.AnyOf | Kind.OneOfNotValid):
-        meant = _meant(error.instance, kind.context)
-        if meant:
-            for each in meant:
-                yield from _causes(each)
-            return
-        yield place, "it is none of what may stand there"
+        told = next((each for branch in kind.context for each in branch if _tells(each)), None)
+        if meant := _meant(error.instance, kind.context):
+            yield from (cause for each in meant for cause in _causes(each))
+        elif told is not None:
+            yield tuple(map(str, told.instance_path)), f"{_cut(repr(told.instance))} may not stand there"
+        else:
+            yield place, "it is none of what may stand there"
+    elif isinstance(kind, Kind.AdditionalProperties | Kind.UnevaluatedProperties):
+        yield from (((*place, name), f"{name!r} may not stand there") for name in kind.unexpected)
     elif isinstance(kind, Kind.Required):
         yield place, f"add {kind.property!r}, which is required"
-    elif isinstance(kind, Kind.AdditionalProperties | Kind.UnevaluatedProperties):
-        for name in kind.unexpected:
-            yield (*place, name), f"{name!r} may not stand there"
-    elif isinstance(kind, Kind.FalseSchema):
-        yield place, "it may not stand there"
     else:
-        yield place, _cut(error.message)
+        yield place, "it may not stand there" if isinstance(kind, Kind.FalseSchema) else _cut(error.message)
 
 
 def _meant(node: Any, branches: list[list[Any]]) -> list[Any] | None:
@@ -116,13 +114,19 @@ def _meant(node: Any, branches: list[list[Any]]) -> list[Any] | None:
         branch
         for branch in branches
         if not any(
-            isinstance(error.kind, Kind.Enum | Kind.Constant | Kind.Type)
-            and (len(error.instance_path) == top or list(error.instance_path)[-1:] in (["in"], ["type"], ["scheme"]))
-            for error in branch
+            _tells(error) or (isinstance(error.kind, Kind.Type) and len(error.instance_path) == top) for error in branch
         )
     ]
     candidates = telling or branches
     return min(candidates, key=len) if candidates and (len(candidates) == 1 or telling) else None
+
+
+def _tells(error: Any) -> bool:
+    """Whether an error is one of a member that says what an object is."""
+    return isinstance(error.kind, Kind.Enum | Kind.Constant) and list(error.instance_path)[-1:] in _TELLING
+
+
+_TELLING = (["in"], ["type"], ["scheme"])
 
 
 def _asks_for_reference(branch: list[Any]) -> bool:

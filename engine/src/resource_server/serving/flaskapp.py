@@ -8,13 +8,14 @@ from typing import Any, NoReturn
 
 import connexion
 import flask
-from connexion.frameworks.flask import flaskify_endpoint, flaskify_path
+from connexion.frameworks.flask import flaskify_endpoint
 from connexion.operations.openapi import OpenAPIOperation
 from connexion.resolver import Resolver
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 
+from resource_server.contract.checks import remarks
 from resource_server.contract.compiled import Compiled
 from resource_server.contract.loading import load_contract, refuse
 from resource_server.contract.spec import Contract, paths
@@ -118,11 +119,12 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         for plan in plans:
             for hidden in plan.hides:
                 logger.info(_HIDDEN, plan.declared.name, hidden)
+        for remark in remarks(contract):
+            logger.info("%s", remark)
         blueprint = flask.Blueprint(flaskify_endpoint(base) or "/", __name__, url_prefix=base or None)
         for plan in plans:
-            path = flaskify_path(plan.declared.path, plan.path_kinds)
             blueprint.add_url_rule(
-                path,
+                plan.flask_path,
                 flaskify_endpoint(plan.operation_id),
                 view(plan),
                 methods=[plan.method],

@@ -25,6 +25,7 @@ class _Absent(Enum):  # which stays itself when it is copied
 
 ABSENT: Any = _Absent.ABSENT
 FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
 _MOST_KEYS = 16
 
 Pairs = list[tuple[str, str]]

@@ -14,9 +14,9 @@ from resource_server.contract.compiled import Compiled, Declared
 from resource_server.serving.answers import AnswerCheck
 from resource_server.serving.authorization import Authorization
 from resource_server.serving.exchange import EXCHANGE, Exchange
-from resource_server.serving.parameters import ABSENT, Parameter
+from resource_server.serving.parameters import ABSENT, MULTIPART, Parameter
 from resource_server.serving.responses import Answers
-from resource_server.serving.validation import MULTIPART, RequestValidation
+from resource_server.serving.validation import RequestValidation
 
 _FROM_TOKENS = ("user", "token_info")
 """What a handler may ask for by name, unless the contract has parameters of these names."""
@@ -75,7 +75,7 @@ class Plan:
             body_name if declared.body is not None and (self._takes_all or body_name in self._names) else None
         )
         self._body_has_default = body_name in _with_default(self.handler)
-        self._files = _files_of(declared, compiled)
+        self._files = files_of(declared, compiled)
         self._from_tokens = [
             name
             for name in _FROM_TOKENS
@@ -118,6 +118,17 @@ class Plan:
                 )
 
     @property
+    def flask_path(self) -> str:
+        """Its path template as Flask writes it, which builds URLs by it; its parameters are the handler's arguments."""
+        names = {each.name: each.argument for each in self._parameters if each.location == "path"}
+        path = self.declared.path
+        for index, name in enumerate(self.path_names):
+            argument = names.get(name, "")
+            kind = {"integer": "int:", "number": "float:", "path": "path:"}.get(self.path_kinds.get(name, ""), "")
+            path = path.replace(f"{{{name}}}", f"<{kind}{argument if argument.isidentifier() else f'p{index}'}>")
+        return path
+
+    @property
     def hides(self) -> list[str]:
         """What handlers get from tokens under names that are parameters here."""
         return [each.argument for each in self._parameters if each.argument in _FROM_TOKENS]
@@ -155,7 +166,7 @@ class Plan:
         }
 
 
-def _files_of(declared: Declared, compiled: Compiled) -> dict[str, bool]:
+def files_of(declared: Declared, compiled: Compiled) -> dict[str, bool]:
     """The fields of a multipart form that may be files, and whether there may be several."""
     found: dict[str, bool] = {}
     for name, definition in (declared.body or {}).get("content", {}).items():

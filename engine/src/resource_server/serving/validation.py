@@ -14,9 +14,7 @@ from resource_server.contract.compiled import Compiled
 from resource_server.contract.schemas import MOST_FAULTS
 from resource_server.contract.types import json_value
 from resource_server.serving.mediatypes import MediaType, best
-from resource_server.serving.parameters import ABSENT, FORM, Parameter, Parameters, Problem, Style, pairs_of
-
-MULTIPART = "multipart/form-data"
+from resource_server.serving.parameters import ABSENT, FORM, MULTIPART, Parameter, Parameters, Problem, Style, pairs_of
 
 
 class BadRequest(BadRequestProblem):  # type: ignore[misc]  # Connexion's classes are not typed

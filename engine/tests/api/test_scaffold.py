@@ -1,0 +1,166 @@
+"""`scaffold` writes what is missing, typed, and touches nothing else; what it writes can be served at once."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.processes import ENGINE, TESTS
+
+DONE = {"200": {"description": "Done.", "content": {"application/json": {}}}}
+PARAMETERS = [
+    {"name": "pet-id", "in": "path", "required": True, "schema": {"type": "integer"}},
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "default": 20}},
+    {"name": "status", "in": "query", "schema": {"type": "string", "enum": ["sold", "free"]}},
+    {"name": "tags", "in": "query", "schema": {"type": "array", "items": {"type": "string"}}},
+    {"name": "since", "in": "query", "required": True, "schema": {"type": "string", "format": "date"}},
+    {"name": "X-Trace", "in": "header", "schema": {"type": "number", "nullable": True}},
+]
+BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+FORM = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}, "age": {"type": "integer"}}}
+CONTRACT: dict[str, Any] = {
+    "openapi": "3.0.3",
+    "info": {"title": "Pets", "version": "1"},
+    "x-openapi-router-controller": "pets.handlers",
+    "paths": {
+        "/pets/{pet-id}": {
+            "get": {
+                "operationId": "listPets",
+                "summary": 'List "all" pets.',
+                "parameters": PARAMETERS,
+                "responses": DONE,
+            },
+            "put": {"operationId": "pets/change", "parameters": PARAMETERS[:1], "requestBody": BODY, "responses": DONE},
+        },
+        "/files": {
+            "post": {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}, "responses": DONE},
+            "get": {
+                "operationId": "list",
+                "parameters": [{"name": "from", "in": "query", "schema": {"type": "string"}}],
+                "security": [{"key": []}],
+                "responses": DONE,
+            },
+        },
+    },
+    "components": {
+        "securitySchemes": {
+            "key": {"type": "apiKey", "in": "header", "name": "X-Key", "x-apikeyInfoFunc": "pets.keys.check"}
+        }
+    },
+}
+HANDLERS = '''\
+def listPets(
+    pet_id: int,
+    since: str,
+    limit: int = 20,
+    status: Literal["sold", "free"] | None = None,
+    tags: list[str] | None = None,
+    x_trace: float | None = None,
+) -> Any:
+    """List 'all' pets."""
+    abort(501)
+
+
+def pets_change(pet_id: int, body: dict[str, Any]) -> Any:
+    """PUT /pets/{pet-id}."""
+    abort(501)
+
+
+def list(**others: Any) -> Any:
+    """GET /files."""
+    abort(501)
+
+
+def post_files(body: dict[str, Any] | None = None, file: Any = None) -> Any:
+    """POST /files."""
+    abort(501)
+'''
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "PYTHONPATH": f"{folder}:{ENGINE / 'src'}"}
+    program = "from resource_server.command import main; main('api.app:create_app')"
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "openapi.yaml").write_text(yaml.safe_dump(CONTRACT, sort_keys=False))
+    return tmp_path
+
+
+def test_missing_functions_are_written_with_typed_arguments(folder: Path) -> None:
+    done = run(folder, "scaffold")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "pets/handlers.py: wrote listPets, pets_change, list, post_files\npets/keys.py: wrote check\n"
+    )
+    text = (folder / "pets" / "handlers.py").read_text()
+    assert text.endswith(HANDLERS)
+    assert (folder / "pets" / "__init__.py").exists()
+    again = run(folder, "scaffold")
+    assert (
+        again.stdout
+        == "pets/handlers.py: nothing to write; 4 were there\npets/keys.py: nothing to write; 1 were there\n"
+    )
+    assert (folder / "pets" / "handlers.py").read_text() == text
+    lint = [sys.executable, "-m", "ruff", "check", "--isolated", "--ignore", "A001", str(folder)]
+    assert subprocess.run(lint, capture_output=True, text=True, check=False).returncode == 0  # noqa: S603
+    types = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "-p", "pets"]
+    checked = subprocess.run(types, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_what_is_there_is_not_touched(folder: Path) -> None:
+    module = folder / "pets" / "handlers.py"
+    module.parent.mkdir()
+    module.write_text('"""Mine."""\n\nimport os\n\nfrom elsewhere import pets_change\n\nlist = os.getcwd  # mine\n')
+    assert run(folder, "scaffold").stdout.startswith("pets/handlers.py: wrote listPets, post_files; 2 were there\n")
+    text = module.read_text()
+    assert text.startswith(
+        '"""Mine."""\n\nimport os\n\nfrom elsewhere import pets_change\nfrom typing import Any, Literal\n'
+    )
+    assert "\nlist = os.getcwd  # mine\n\n\ndef listPets(" in text
+    assert "def pets_change" not in text
+
+
+def test_what_is_written_is_served_and_answers_501(folder: Path) -> None:
+    run(folder, "scaffold")
+    program = """
+from pathlib import Path
+from resource_server.settings import Settings
+from tests.sample import create_app
+settings = Settings(issuers=("https://t.example.com/",), audience="a")
+client = create_app(settings, specification=Path("openapi.yaml")).test_client()
+for method, path in (("GET", "/pets/1?since=2026-01-01"), ("GET", "/pets/1"), ("POST", "/files"), ("GET", "/files")):
+    print(client.request(method, path, headers={"X-Key": "any"}).status_code)
+"""
+    environ = {**os.environ, "PYTHONPATH": f"{folder}:{TESTS.parent}:{TESTS.parent.parent}:{ENGINE / 'src'}"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.stdout.split() == ["501", "400", "501", "401"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"x-openapi-router-controller": "pets-1"}, "'pets-1.listPets' can't be written: write operationIds like"),
+        ({"openapi": "2.0"}, "`openapi: 2.0` is not supported"),
+    ],
+)
+def test_what_cannot_be_written_is_said(folder: Path, change: dict[str, Any], said: str) -> None:
+    (folder / "openapi.yaml").write_text(yaml.safe_dump(CONTRACT | change, sort_keys=False))
+    done = run(folder, "scaffold")
+    assert (done.returncode, said in done.stderr) == (1, True), done.stderr
+
+
+def test_file_that_is_no_python_is_named(folder: Path) -> None:
+    (folder / "pets").mkdir()
+    (folder / "pets" / "handlers.py").write_text("def (:\n")
+    assert "pets/handlers.py, line 1: " in run(folder, "scaffold").stderr
+    assert (folder / "pets" / "handlers.py").read_text() == "def (:\n"
