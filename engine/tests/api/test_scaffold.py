@@ -39,7 +39,7 @@ CONTRACT: dict[str, Any] = {
         "/files": {
             "post": {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}, "responses": DONE},
             "get": {
-                "operationId": "list",
+                "operationId": "index",
                 "parameters": [{"name": "from", "in": "query", "schema": {"type": "string"}}],
                 "security": [{"key": []}],
                 "responses": DONE,
@@ -70,7 +70,7 @@ def pets_change(pet_id: int, body: dict[str, Any]) -> Any:
     abort(501)
 
 
-def list(**others: Any) -> Any:
+def index(**others: Any) -> Any:
     """GET /files."""
     abort(501)
 
@@ -98,7 +98,7 @@ def test_missing_functions_are_written_with_typed_arguments(folder: Path) -> Non
     done = run(folder, "scaffold")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "pets/handlers.py: wrote listPets, pets_change, list, post_files\npets/keys.py: wrote check\n"
+        "pets/handlers.py: wrote listPets, pets_change, index, post_files\npets/keys.py: wrote check\n"
     )
     text = (folder / "pets" / "handlers.py").read_text()
     assert text.endswith(HANDLERS)
@@ -119,13 +119,13 @@ def test_missing_functions_are_written_with_typed_arguments(folder: Path) -> Non
 def test_what_is_there_is_not_touched(folder: Path) -> None:
     module = folder / "pets" / "handlers.py"
     module.parent.mkdir()
-    module.write_text('"""Mine."""\n\nimport os\n\nfrom elsewhere import pets_change\n\nlist = os.getcwd  # mine\n')
+    module.write_text('"""Mine."""\n\nimport os\n\nfrom elsewhere import pets_change\n\nindex = os.getcwd  # mine\n')
     assert run(folder, "scaffold").stdout.startswith("pets/handlers.py: wrote listPets, post_files; 2 were there\n")
     text = module.read_text()
     assert text.startswith(
         '"""Mine."""\n\nimport os\n\nfrom elsewhere import pets_change\nfrom typing import Any, Literal\n'
     )
-    assert "\nlist = os.getcwd  # mine\n\n\ndef listPets(" in text
+    assert "\nindex = os.getcwd  # mine\n\n\ndef listPets(" in text
     assert "def pets_change" not in text
 
 

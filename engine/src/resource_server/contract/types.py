@@ -8,7 +8,9 @@ from typing import Any
 
 from resource_server.contract.spec import Contract, follow
 
-_ALL = ("null", "boolean", "integer", "number", "object", "array", "string")
+ANYTHING = ("null", "boolean", "integer", "number", "object", "array", "string")
+"""The types, what says most first: of a schema that allows them all nothing is known."""
+
 _INTEGER = re.compile(r"[-+]?[0-9]{1,400}")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,3})?")
 _BOOLEANS = {"true": True, "false": False}
@@ -40,8 +42,8 @@ class Types:
         """The types that a schema allows, what says most first."""
         schema = follow(self._contract, schema)
         if not isinstance(schema, dict) or not depth:
-            return _ALL
-        allowed = set(_ALL)
+            return ANYTHING
+        allowed = set(ANYTHING)
         declared = schema.get("type")
         if declared is not None:
             allowed &= {declared} if isinstance(declared, str) else set(declared)
@@ -56,7 +58,7 @@ class Types:
         for name in ("oneOf", "anyOf"):
             if schema.get(name):
                 allowed = _both(allowed, {kind for each in schema[name] for kind in self.of(each, depth - 1)})
-        return tuple(kind for kind in _ALL if kind in allowed)
+        return tuple(kind for kind in ANYTHING if kind in allowed)
 
     def property(self, schema: Any, name: str, depth: int = _DEEPEST) -> Any:
         """The schema of a property, wherever it is declared; one that allows anything, if it isn't."""
@@ -106,7 +108,7 @@ class Types:
         """What a text may stand for, what says most first; the text itself, if it is no value of any of the types."""
         types = self.of(schema)
         found = False
-        if types == _ALL:
+        if types == ANYTHING:
             types = ("string",)
         for kind in types:
             for value in _readings(kind, text):

@@ -11,12 +11,13 @@ from connexion.operations import AbstractOperation
 from connexion.utils import inspect_function_arguments
 
 from resource_server.contract.compiled import Compiled, Declared
+from resource_server.contract.types import ANYTHING
 from resource_server.serving.answers import AnswerCheck
 from resource_server.serving.authorization import Authorization
 from resource_server.serving.exchange import EXCHANGE, Exchange
 from resource_server.serving.parameters import ABSENT, MULTIPART, Parameter
 from resource_server.serving.responses import Answers
-from resource_server.serving.validation import RequestValidation
+from resource_server.serving.validation import RequestValidation, is_file
 
 _FROM_TOKENS = ("user", "token_info")
 """What a handler may ask for by name, unless the contract has parameters of these names."""
@@ -167,16 +168,15 @@ class Plan:
 
 
 def files_of(declared: Declared, compiled: Compiled) -> dict[str, bool]:
-    """The fields of a multipart form that may be files, and whether there may be several."""
-    found: dict[str, bool] = {}
+    """The fields of a multipart form that are files or may be, and whether there may be several."""
+    types, found = compiled.types, dict[str, bool]()
     for name, definition in (declared.body or {}).get("content", {}).items():
         if name.lower().startswith("multipart/"):
-            types = compiled.types
-            properties = types.properties(definition.get("schema", {}))
-            found |= {
-                name: "array" in types.of(schema) and "string" not in types.of(schema)
-                for name, schema in properties.items()
-            }
+            for field, schema in types.properties(definition.get("schema", {})).items():
+                kinds = types.of(schema)
+                several = "array" in kinds and "string" not in kinds
+                if is_file(types.followed(types.items(schema) if several else schema)) or len(kinds) == len(ANYTHING):
+                    found[field] = several
     return found
 
 

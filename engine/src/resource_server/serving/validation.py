@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from resource_server.contract.compiled import Compiled
 from resource_server.contract.schemas import MOST_FAULTS
-from resource_server.contract.types import json_value
+from resource_server.contract.types import ANYTHING, json_value
 from resource_server.serving.mediatypes import MediaType, best
 from resource_server.serving.parameters import ABSENT, FORM, MULTIPART, Parameter, Parameters, Problem, Style, pairs_of
 
@@ -163,6 +163,8 @@ class _Body:
         for name, field in self._fields.items():
             if field.is_file and any(each == name for each, _ in pairs):
                 problems.append(Problem("body", None, f"#/{name}", "it must be a file"))
+            elif name in files and not field.may_be_file:
+                problems.append(Problem("body", None, f"#/{name}", "it must be text, and not a file"))
             elif name not in files:
                 found = field.read(pairs)
                 if found is not ABSENT:
@@ -196,7 +198,8 @@ class _Field:
         types, schema = style.types, style.schema
         kinds = types.of(schema)
         self.is_list = "array" in kinds and "string" not in kinds
-        self.is_file = multipart and _is_file(types.followed(types.items(schema) if self.is_list else schema))
+        self.is_file = multipart and is_file(types.followed(types.items(schema) if self.is_list else schema))
+        self.may_be_file = self.is_file or len(kinds) == len(ANYTHING)
         content_type = encoding.get("contentType", "")
         is_object = "object" in kinds and "string" not in kinds
         self._is_json = "json" in content_type or (
@@ -221,7 +224,8 @@ class _Field:
         return style.types.value(value, style.schema) if isinstance(value, str) else value
 
 
-def _is_file(schema: Any) -> bool:
+def is_file(schema: Any) -> bool:
+    """Whether a schema, references followed, is one of a file's in a multipart form."""
     if not isinstance(schema, dict) or schema.get("type", "string") != "string":
         return False
     if schema.get("format") in ("binary", "base64"):
