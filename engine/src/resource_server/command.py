@@ -106,6 +106,14 @@ def token(scope: str | None, spec: Path | None, url: str | None, method: str, *,
 @click.option("--wait", type=click.FloatRange(0), default=0, help="Seconds to wait, if need be, for it to expire.")
 @click.option("--examples", type=click.IntRange(1), default=50, show_default=True, help="For each operation, at most.")
 @click.option("--seed", type=int, default=0, show_default=True, help="What the examples are made from.")
+@click.option(
+    "--credential",
+    "credentials",
+    multiple=True,
+    metavar="SCHEME=VALUE",
+    help="An API key, or name:password; repeatable.",
+)
+@click.option("--max-time", type=click.FloatRange(1), metavar="SECONDS", help="Begin nothing more after so long.")
 @click.option("--junit", type=_OUTPUT, metavar="FILE", help="Write the results as JUnit's XML, too.")
 @click.option("--json", "json_file", type=_OUTPUT, metavar="FILE", help="Write the results as JSON, too.")
 @click.pass_obj

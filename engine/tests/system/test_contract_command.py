@@ -289,9 +289,43 @@ def test_read_only_run_changes_nothing(tmp_path: Path) -> None:
         ) is not written
 
 
+SHOP = TESTS / "shop"
+
+
+def test_api_keys_and_passwords_can_be_given(tmp_path: Path) -> None:
+    """Without them the operations that need nothing else aren't tested."""
+    contract = yaml.safe_load((SHOP / "openapi.yaml").read_text())
+    either = contract["paths"]["/either"]
+    either["get"]["security"] = [{"key": []}]
+    contract["paths"] = {"/either": either, "/basic": contract["paths"]["/basic"]}
+    (tmp_path / "openapi.yaml").write_text(yaml.safe_dump(contract))
+    names = {"GET /either": "key", "GET /basic": "basic"}
+    spec = ("--spec", str(tmp_path / "openapi.yaml"))
+    without = Run(tmp_path, *spec, PYTHONPATH=str(SHOP))
+    assert without.code == 3
+    for operation, name in names.items():
+        needs = f"it needs credentials for {name}: give them with --credential"
+        assert without.not_run(operation) == {"all checks": needs}
+    given = ["--credential", "key=good", "--credential", "basic=ada:ada"]
+    found = Run(tmp_path, *spec, *given, PYTHONPATH=str(SHOP))
+    assert [found.not_run(operation) for operation in names] == [{}, {}]
+    checks = found.results["GET /either: not_a_server_error"], found.results["GET /basic: not_a_server_error"]
+    assert [each["verdict"] for each in checks] == ["passed", "passed"]
+    assert "ada:ada" not in found.output + str(found.report)
+
+
+def test_run_begins_nothing_more_when_its_time_is_up(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    found = Run(tmp_path, "--examples", "1000", "--max-time", "1")
+    assert time.monotonic() - begun < 30
+    assert (found.code, found.report["counts"]["failed"]) == (3, 0)
+    assert set(found.not_run("GET /api/private").values()) == {"the time of --max-time was up"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
+        (["--credential", "oauth2=x"], 2, "--credential: 'oauth2' is no scheme of API keys or Basic in the contract."),
         (["--url", "https://api.example.com"], 2, "AUTH0_DOMAIN is not set. Set it, and AUTH0_AUDIENCE, to what"),
         (["--url", "api.example.com"], 2, "--url: 'api.example.com' is no URL like https://api.example.com"),
         (["--url", "http://127.0.0.1:9"], 1, "http://127.0.0.1:9 doesn't answer: ConnectError: "),

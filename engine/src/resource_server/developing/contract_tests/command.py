@@ -1,8 +1,10 @@
 """`python -m api contract`: a run, its progress and its report."""
 
 import contextlib
+import math
 import os
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,14 @@ from rich.markup import escape
 from rich.status import Status
 
 from resource_server.contract.loading import read_contract
-from resource_server.contract.spec import ContractError, declared_scopes, inlined
+from resource_server.contract.spec import (
+    Contract,
+    ContractError,
+    declared_scopes,
+    inlined,
+    scheme_kind,
+    security_schemes,
+)
 from resource_server.developing.contract_tests.conformance import not_tested
 from resource_server.developing.contract_tests.matrix import rows
 from resource_server.developing.contract_tests.metadata import checked, resource_metadata, takes_proofs
@@ -47,6 +56,8 @@ def test(
     wait: float,
     examples: int,
     seed: int,
+    credentials: Collection[str],
+    max_time: float | None,
     junit: TextIO | None,
     json_file: TextIO | None,
 ) -> int:
@@ -61,10 +72,13 @@ def test(
         contract = inlined(read_contract(settings.specification))
         tested, left_out = _parted(requirements(contract), exclude, read_only=read_only)
         _check_names(needed, tested)
+        given = _given(contract, credentials)
+        until = time.monotonic() + (max_time or math.inf)
         results += (not_tested(operation, why, required=False) for operation, why in left_out.items())
         with _server(factory, settings, url) as (at, served), errors.status("") as status, _no_traces():
             progress = _progress(errors, status)
             options = Options(needed=needed, examples=examples, seed=seed, read_only=read_only, progress=progress)
+            options = replace(options, credentials=given, until=until)
             kept = _kept(keep) if keep else ()
             trusted = trust(served, environ(), kept=kept, wait=wait, progress=progress)
             metadata = resource_metadata(at)
@@ -102,6 +116,18 @@ def _parted(
     left_out = {operation: "left out by --read-only" for operation in required if not operation.startswith("GET ")}
     left_out = (left_out if read_only else {}) | dict.fromkeys(exclude, "left out by --exclude")
     return {operation: each for operation, each in required.items() if operation not in left_out}, left_out
+
+
+def _given(contract: Contract, credentials: Collection[str]) -> dict[str, str]:
+    """The credentials that are given, by their security schemes."""
+    known = {name for name, scheme in security_schemes(contract).items() if scheme_kind(scheme) in ("apiKey", "basic")}
+    given = dict(each.partition("=")[::2] for each in credentials)
+    if unknown := [name for name in given if name not in known]:
+        there = f"There are {', '.join(sorted(known))}." if known else "It has none."
+        raise click.UsageError(
+            f"--credential: {unknown[0]!r} is no scheme of API keys or Basic in the contract. {there}"
+        )
+    return given
 
 
 def _check_names(needed: Collection[str], tested: Mapping[str, Requirements]) -> None:

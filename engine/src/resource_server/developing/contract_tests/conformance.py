@@ -1,5 +1,7 @@
 """Conformance to the contract, tested by Schemathesis with all of its checks."""
 
+import math
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
@@ -9,7 +11,14 @@ from schemathesis.core.failures import Failure
 from schemathesis.engine import events
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from resource_server.developing.contract_tests.results import CONFORMANCE, Progress, Result, Verdict, redacted
+from resource_server.developing.contract_tests.results import (
+    CONFORMANCE,
+    TIME_IS_UP,
+    Progress,
+    Result,
+    Verdict,
+    redacted,
+)
 
 _LONGEST = 300  # characters of a sentence
 
@@ -21,9 +30,18 @@ class Conformance:
         schema: The contract, from `load`, with a token that is good for the operations.
         operations: Those to test, by method and path.
         secrets: What no report may show.
+        until: The monotonic time after which nothing more is begun.
     """
 
-    def __init__(self, schema: OpenApiSchema, operations: Iterable[str], secrets: Collection[str]) -> None:
+    def __init__(
+        self,
+        schema: OpenApiSchema,
+        operations: Iterable[str],
+        secrets: Collection[str],
+        *,
+        until: float = math.inf,
+    ) -> None:
+        self._until = until
         self._chosen = set(operations)
         self._schema = schema.include(lambda context: context.operation.label in self._chosen)
         self._secrets = secrets
@@ -37,14 +55,18 @@ class Conformance:
         Raises:
             KeyboardInterrupt: Schemathesis was interrupted.
         """
-        for event in engine.from_schema(self._schema).execute():
+        events_ = engine.from_schema(self._schema).execute()
+        for event in events_:
+            if time.monotonic() > self._until:
+                events_.stop()
             if isinstance(event, events.ScenarioStarted):
                 progress(f"{CONFORMANCE}, {event.phase.value}: {event.label or 'sequences of operations'}")
             self._take(event)
         for (operation, check), found in self._failures.items():
             yield conforming(operation, check, found)
         for operation in sorted(self._chosen - {operation for operation, _ in self._failures}):
-            yield not_tested(operation, "Schemathesis made no request for it")
+            late = time.monotonic() > self._until
+            yield not_tested(operation, TIME_IS_UP if late else "Schemathesis made no request for it")
 
     def _take(self, event: events.EngineEvent) -> None:
         match event:
@@ -61,7 +83,7 @@ class Conformance:
                 self._failures[label, "requests"].add(said)
             case events.FatalError(exception=error):
                 raise error
-            case events.Interrupted():
+            case events.Interrupted() if time.monotonic() <= self._until:
                 raise KeyboardInterrupt
 
 

@@ -77,7 +77,7 @@ def _for(defect: Defect, required: Requirements) -> Defect:
 
 
 def _more_needed(_: Material, others: Sequence[str]) -> Credentials:
-    raise NotRun(f"it needs credentials for {', '.join(others)} as well, which can't be given")
+    raise NotRun(f"it needs credentials for {', '.join(others)} as well")
 
 
 def _scope_rows(operation: str, required: Requirements) -> Iterator[Row]:
@@ -143,8 +143,14 @@ class Matrix:
         else:
             verdict = Verdict.FAILED if found else Verdict.PASSED
         secrets = credentials.secrets | secrets_in(self._trust.secrets)
+        return self._result(row, verdict, tuple(redacted(detail, secrets) for detail in found))
+
+    def left_out(self, row: Row, why: str) -> Result:
+        """That a row isn't run."""
+        return self._result(row, Verdict.NOT_RUN, (why,))
+
+    def _result(self, row: Row, verdict: Verdict, details: tuple[str, ...]) -> Result:
         required = self._needed is None or not row.defect.by_issuer or row.defect.name in self._needed
-        details = tuple(redacted(detail, secrets) for detail in found)
         expected = str(row.defect.expected)
         return Result(AUTHORIZATION, row.operation, row.defect.name, expected, verdict, details, required)
 

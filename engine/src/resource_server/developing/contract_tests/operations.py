@@ -47,6 +47,7 @@ class Requirements:
     Args:
         alternatives: The scopes of each alternative that one bearer token alone meets.
         others: The schemes that other alternatives need as well or instead.
+        without: The schemes of each alternative that takes no bearer token.
         optional: Whether no credentials will do.
         bearer: Whether any alternative takes a bearer token.
         login: How the user must have logged in.
@@ -54,6 +55,7 @@ class Requirements:
 
     alternatives: tuple[frozenset[str], ...]
     others: tuple[str, ...]
+    without: tuple[frozenset[str], ...]
     optional: bool
     bearer: bool
     login: Login = ANY_LOGIN
@@ -71,6 +73,7 @@ def requirements(contract: Contract) -> dict[str, Requirements]:
                 if alternative and bearer.issuperset(alternative)
             ),
             others=tuple(dict.fromkeys(name for alternative in security for name in alternative if name not in bearer)),
+            without=tuple(frozenset(each) for each in security if each and bearer.isdisjoint(each)),
             optional=not security or {} in security,
             bearer=any(not bearer.isdisjoint(alternative) for alternative in security),
             login=Login(operation.get("x-acr-values"), operation.get("x-max-age")),

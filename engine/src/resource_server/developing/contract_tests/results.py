@@ -6,6 +6,8 @@ from enum import StrEnum
 
 AUTHORIZATION, CONFORMANCE = "authorization", "conformance"
 
+TIME_IS_UP = "the time of --max-time was up"
+
 Progress = Callable[[str], None]
 """Is told what is being tested."""
 

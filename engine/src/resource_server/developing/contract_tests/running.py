@@ -1,5 +1,7 @@
 """A whole run: conformance, then authorization."""
 
+import math
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -11,7 +13,7 @@ from resource_server.developing.contract_tests.defects import EXPIRED
 from resource_server.developing.contract_tests.material import secrets_in
 from resource_server.developing.contract_tests.matrix import Matrix, rows
 from resource_server.developing.contract_tests.operations import Login, Requirements
-from resource_server.developing.contract_tests.results import AUTHORIZATION, NotRun, Progress, Result
+from resource_server.developing.contract_tests.results import AUTHORIZATION, TIME_IS_UP, NotRun, Progress, Result
 from resource_server.developing.contract_tests.schema import TIMEOUT, good_requests, load
 from resource_server.developing.contract_tests.trust import Trust
 from resource_server.networks import is_local
@@ -27,6 +29,8 @@ class Options:
         seed: What they are made from.
         read_only: Whether only methods that change nothing are used.
         progress: Is told what is being done.
+        credentials: By the security scheme, an API key, or a name and password as `name:password`.
+        until: The monotonic time after which nothing more is begun.
     """
 
     needed: Collection[str] = ()
@@ -34,6 +38,8 @@ class Options:
     seed: int = 0
     read_only: bool = False
     progress: Progress = field(default=lambda _: None)
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    until: float = math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,23 +84,27 @@ class Run:
         testable = [
             operation
             for operation, each in self.tested.items()
-            if each.optional or (token and self.trust.opens(token, each))
+            if each.optional
+            or (token and self.trust.opens(token, each))
+            or any(self.options.credentials.keys() >= schemes for schemes in each.without)
         ]
         schema = load(
             self.contract,
             self.url,
             token=token,
+            credentials=self.options.credentials,
             examples=self.options.examples,
             seed=self.options.seed,
             filtered=len(testable) < len(list(operations(self.contract))),
             read_only=self.options.read_only,
         )
-        conformance = Conformance(schema, testable, secrets_in(self.trust.secrets))
+        secrets = {*secrets_in(self.trust.secrets), *self.options.credentials.values()}
+        conformance = Conformance(schema, testable, secrets, until=self.options.until)
         yield from conformance.run(self.options.progress)
         self._successful.update(conformance.successful)
         for operation, each in self.tested.items():
             if operation not in testable:
-                needs = f"it needs credentials for {' and '.join(each.others)}, which can't be given"
+                needs = f"it needs credentials for {' and '.join(each.others)}: give them with --credential"
                 yield not_tested(operation, untestable if each.alternatives else needs)
 
     def _best_token(self) -> str:
@@ -116,5 +126,5 @@ class Run:
             # Those with an expired token last, because it may have to be waited for.
             for row in sorted(rows(self.tested, proofs=self.proofs), key=lambda row: row.defect is EXPIRED):
                 self.options.progress(f"{AUTHORIZATION}: {row.operation}")
-                yield matrix.run(row)
+                yield matrix.run(row) if time.monotonic() < self.options.until else matrix.left_out(row, TIME_IS_UP)
             yield from matrix.forms()

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from resource_server.contract.spec import Contract, ContractError, base_path, operations, scheme_kind
+from resource_server.contract.spec import Contract, ContractError, base_path, operations, scheme_kind, security_schemes
 
 TIMEOUT = 10
 """Seconds that an answer may take."""
@@ -34,6 +34,7 @@ def load(
     url: str,
     *,
     token: str | None = None,
+    credentials: Mapping[str, str] | None = None,
     examples: int = 50,
     seed: int = 0,
     filtered: bool = False,
@@ -45,6 +46,7 @@ def load(
         contract: The contract.
         url: Where it is served, without the path of its first server.
         token: What its requests present, but for those that show that credentials matter; without one, none has any.
+        credentials: By the security scheme, an API key, or a name and password as `name:password`.
         examples: How many it tries at most for each operation.
         seed: What they are made from.
         filtered: Whether some operations are left out, which sequences of operations might need.
@@ -57,7 +59,7 @@ def load(
             "deterministic": True,
             "database": "none",
             "max-examples": examples,
-            "with-security-parameters": token is not None,
+            "with-security-parameters": token is not None or bool(credentials),
         },
         "cache": {"enabled": False},
         "request-timeout": TIMEOUT,
@@ -66,8 +68,19 @@ def load(
             **({"coverage": {"unexpected-methods": _SAFE}} if read_only else {}),
         },
         **({"headers": {"Authorization": f"Bearer {token}"}} if token else {}),
+        **({"auth": {"openapi": _credentials(contract, credentials)}} if credentials else {}),
     }
     return schemathesis.openapi.from_dict(_bearer_view(contract), config=schemathesis.Config.from_dict(settings))
+
+
+def _credentials(contract: Contract, given: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Credentials as Schemathesis takes them."""
+    found = {}
+    for name, value in given.items():
+        username, _, password = value.partition(":")
+        basic = scheme_kind(security_schemes(contract)[name]) == "basic"
+        found[name] = {"username": username, "password": password} if basic else {"api_key": value}
+    return found
 
 
 _SAFE = ["GET", "OPTIONS", "TRACE"]  # RFC 9110, section 9.2.1

@@ -13,7 +13,8 @@ Security = list[dict[str, list[str]]]
 def generator_view(contract: Contract, server: str) -> Contract:
     """The contract, changed so that every generator makes a client that people can use.
 
-    - An operation is called by the last part of its operationId, which is a Python function's dotted name.
+    - An operation is called by the last part of its operationId, which is a Python function's dotted name; without one
+      by its method and path.
     - Access tokens belong to an HTTP bearer scheme. With an OAuth2 scheme TypeScript's client sends a token without the
       word Bearer, Java's and Ruby's ask for a whole OAuth2 client, and Go's for a module of one.
     - An operation's description ends with its scopes, which such a scheme doesn't have, and its errors, which not every
@@ -30,7 +31,10 @@ def generator_view(contract: Contract, server: str) -> Contract:
         schemes[name] = _bearer(scheme)
     if "security" in view:
         view["security"] = _without_scopes(view["security"])
-    names = operation_names([str(shown.get("operationId", "")) for *_, shown, _ in operations(view)])
+    for method, path, shown, _ in operations(view):
+        if "operationId" not in shown:
+            shown["operationId"] = re.sub(r"\W+", "_", f"{method.lower()}{path}").strip("_")  # type: ignore[index]  # of the copy
+    names = operation_names([str(shown["operationId"]) for *_, shown, _ in operations(view)])
     for (*_, shown, _), (*_, known, security) in zip(operations(view), operations(resolved), strict=True):
         _describe(shown, known, security, names)  # type: ignore[arg-type]  # of the copy
     return view
@@ -71,8 +75,7 @@ def _without_scopes(security: Security) -> Security:
 
 
 def _describe(shown: dict[str, Any], known: Mapping[str, Any], security: Security, names: Mapping[str, str]) -> None:
-    if "operationId" in shown:
-        shown["operationId"] = names[shown["operationId"]]
+    shown["operationId"] = names[shown["operationId"]]
     if "security" in shown:
         shown["security"] = _without_scopes(shown["security"])
     paragraphs = (known.get("description", "").strip(), *_notes(known, security))
