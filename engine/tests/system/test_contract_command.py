@@ -298,6 +298,8 @@ def test_api_keys_and_passwords_can_be_given(tmp_path: Path) -> None:
     either = contract["paths"]["/either"]
     either["get"]["security"] = [{"key": []}]
     contract["paths"] = {"/either": either, "/basic": contract["paths"]["/basic"]}
+    for item in contract["paths"].values():
+        item["get"]["responses"]["401"] = {"description": "Who is it?", "content": {"application/problem+json": {}}}
     (tmp_path / "openapi.yaml").write_text(yaml.safe_dump(contract))
     names = {"GET /either": "key", "GET /basic": "basic"}
     spec = ("--spec", str(tmp_path / "openapi.yaml"))
