@@ -62,6 +62,11 @@ class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion'
         return verify
 
 
+def _token_function(scheme: Mapping[str, Any]) -> str | None:
+    """The name of the function that validates a scheme's access tokens; nothing, if it is for others."""
+    return scheme.get("x-tokenInfoFunc") or scheme.get("x-bearerInfoFunc")
+
+
 def takes(function: Callable[..., Any], name: str) -> bool:
     """Whether a function takes an argument of that name."""
     arguments, takes_all = inspect_function_arguments(function)
@@ -90,8 +95,6 @@ def _access_token(claims: dict[str, Any] | None) -> AccessToken:
     return AccessToken(claims, granted_scopes(claims, "scope", "scp", "scopes"))
 
 
-_TOKENS = ("oauth2", "openIdConnect")
-
 SECURITY_MAP = {
     "oauth2": partial(TokenHandler, "x-tokenInfoFunc"),
     "bearer": partial(TokenHandler, "x-bearerInfoFunc"),
@@ -112,23 +115,22 @@ class Requirements(SecurityHandlerFactory):  # type: ignore[misc]
         """What verifies one alternative; schemes that the same function validates have one token, with all scopes."""
         if not requirement:
             return self.verify_none  # type: ignore[no-any-return]
-        functions: dict[str, Verify] = {}
-        merged: dict[str | None, tuple[str, list[str]]] = {}
+        merged: dict[str, tuple[str, list[str]]] = {}
         for name, scopes in requirement.items():
-            scheme = schemes[name]
-            function = scheme.get("x-tokenInfoFunc")
-            if scheme["type"] in _TOKENS and function in merged:
-                merged[function][1].extend(scope for scope in scopes if scope not in merged[function][1])
-            else:
-                merged[function if scheme["type"] in _TOKENS else name] = name, list(scopes)
-        for name, scopes in merged.values():
-            kind = "oauth2" if schemes[name]["type"] in _TOKENS else schemes[name]["type"]
-            functions[name] = self.parse_security_scheme({**schemes[name], "type": kind}, scopes)
-        if None in functions.values():
-            raise TypeError(f"A security scheme of {', '.join(requirement)} can't be verified.")
+            function = _token_function(schemes[name]) or name
+            _, needed = merged.setdefault(function, (name, []))
+            needed += (scope for scope in scopes if scope not in needed)
+        functions = {name: self._parsed(schemes[name], scopes) for name, scopes in merged.values()}
         if len(functions) == 1:
             return next(iter(functions.values()))
         return self.verify_multiple_schemes(functions)
+
+    def _parsed(self, scheme: Mapping[str, Any], scopes: list[str]) -> Verify:
+        kind = "oauth2" if scheme["type"] == "openIdConnect" else scheme["type"]
+        verify: Verify | None = self.parse_security_scheme({**scheme, "type": kind}, scopes)
+        if verify is None:
+            raise TypeError(f"Nothing verifies security schemes of type {kind}.")
+        return verify
 
     def verify_security(self, auth_funcs: Sequence[Verify]) -> Callable[[ConnexionRequest], Awaitable[None]]:
         """The function that verifies a request against the alternatives, in order."""
