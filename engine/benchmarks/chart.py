@@ -31,7 +31,9 @@ def chart(results: Mapping[str, Any]) -> str:
 
 def _bars(servers: Any, load: str, top: int) -> Iterator[str]:
     rates = [(each["title"], each["kind"], each["loads"][load]["requests_per_second"]) for each in servers]
-    full = max([rate["max"] for _, kind, rate in rates if kind in ("ours", "peer")] or [rate["max"] for *_, rate in rates])
+    full = max(
+        [rate["max"] for _, kind, rate in rates if kind in ("ours", "peer")] or [rate["max"] for *_, rate in rates]
+    )
     for title, kind, rate in rates:
         ends = {name: min(value / full, 1.0) * _BARS for name, value in rate.items()}
         middle = top + _ROW // 2
