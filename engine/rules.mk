@@ -19,7 +19,7 @@ RUN_STAMP := $(VENV)/run-$(call SUM,$(RUN))
 DEV_STAMP := $(VENV)/dev-$(call SUM,$(DEV))
 PATH_STAMP := $(VENV)/path-$(subst /,-,$(SOURCES))
 
-.PHONY: run test test-unit test-api test-all proof contract token sdk clients lint lint-spec bench hot lock lock-engine release-spec wheel ci-packages
+.PHONY: run test test-unit test-api test-all proof contract token types sdk clients lint lint-spec bench hot lock lock-engine release-spec wheel ci-packages
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP) ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
@@ -55,6 +55,14 @@ token: $(RUN_STAMP) ## Print an access token of the development issuer (SCOPE="r
 # LANG is also the name of the locale's variable, so only the command line's counts, and the locale gets its own again.
 sdk: $(DEV_STAMP) ## Generate a client from the contract (LANG=python; without it, print the languages)
 	@LANG=C.UTF-8 $(BIN)/python -m api sdk $(if $(filter command,$(origin LANG)),$(LANG),--list)
+
+# PEP 728's closed types are left out: mypy doesn't know them.
+types: $(DEV_STAMP) ## Write the contract's schemas as types into api/schemas.py
+	$(BIN)/datamodel-codegen --input openapi.yaml --input-file-type openapi --output api/schemas.py \
+		--output-model-type typing.TypedDict --target-python-version 3.11 --enum-field-as-literal all \
+		--use-standard-collections --use-union-operator --no-use-closed-typed-dict --disable-timestamp \
+		--formatters builtin --custom-file-header '"""The schemas of the contract, as `make types` writes them."""'
+	@$(BIN)/ruff format --quiet api/schemas.py
 
 lint: $(DEV_STAMP) ## Check formatting, style and types
 	$(BIN)/ruff format --check

@@ -164,3 +164,46 @@ def test_file_that_is_no_python_is_named(folder: Path) -> None:
     (folder / "pets" / "handlers.py").write_text("def (:\n")
     assert "pets/handlers.py, line 1: " in run(folder, "scaffold").stderr
     assert (folder / "pets" / "handlers.py").read_text() == "def (:\n"
+
+
+THING = {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}
+TYPED = """\
+def add(body: schemas.Thing) -> schemas.Thing:
+    \"\"\"POST /things.\"\"\"
+    abort(501)
+"""
+WRONG = """\
+from {package} import schemas
+
+
+def add(body: schemas.Thing) -> schemas.Thing:
+    return {"id": body["name"]}
+"""
+
+
+def test_handlers_are_checked_against_the_types_of_the_contract(tmp_path: Path) -> None:
+    """As `make types` writes them."""
+    reference = {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}
+    operation = {
+        "operationId": "api.things.add",
+        "requestBody": {"required": True, "content": reference},
+        "responses": {"201": {"description": "The thing.", "content": reference}},
+    }
+    contract = {key: CONTRACT[key] for key in ("openapi", "info")} | {"paths": {"/things": {"post": operation}}}
+    contract["components"] = {"schemas": {"Thing": THING}}
+    (tmp_path / "openapi.yaml").write_text(yaml.safe_dump(contract))
+    (tmp_path / "api").mkdir()
+    rule = (ENGINE / "rules.mk").read_text().partition("\ntypes: ")[2].partition("\n\n")[0]
+    command = rule.partition("\n\t")[2].partition("\n\t@")[0].replace("\\\n", "").replace("$(BIN)", str(BIN))
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)  # noqa: S602  # the rule's own
+    assert run(tmp_path, "scaffold").stdout == "api/things.py: wrote add\n"
+    module = tmp_path / "api" / "things.py"
+    assert module.read_text().endswith(f"from flask import abort\n\nfrom api import schemas\n\n\n{TYPED}")
+    for text, errors in ((module.read_text(), 0), (WRONG.replace("{package}", "api"), 1)):
+        module.write_text(text)
+        types = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "-p", "api"]
+        checked = subprocess.run(types, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
+        assert (checked.returncode, "[typeddict-item]" in checked.stdout) == (errors, bool(errors)), checked.stdout
+
+
+BIN = Path(sys.executable).parent

@@ -4,13 +4,12 @@ import ast
 import json
 import keyword
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from resource_server.contract.compiled import Compiled, Declared
 from resource_server.contract.spec import ContractError, scheme_kind
-from resource_server.contract.types import Types
 from resource_server.serving.mediatypes import MediaType
 from resource_server.serving.parameters import ABSENT, FORM, MULTIPART, Parameter
 from resource_server.serving.plans import files_of
@@ -50,7 +49,7 @@ def scaffold(compiled: Compiled, folder: Path) -> list[Written]:
         ContractError: A function can't be written: its name says no module, or its file is no Python.
     """
     wanted: dict[Path, dict[str, str]] = {}
-    for name, code in (*_handlers(compiled), *_validators(compiled)):
+    for name, code in (*_handlers(compiled, folder), *_validators(compiled)):
         module, _, function = name.rpartition(".")
         if not module or not all(part.isidentifier() for part in name.split(".")):
             raise ContractError(
@@ -61,7 +60,8 @@ def scaffold(compiled: Compiled, folder: Path) -> list[Written]:
     return [_complete(path, functions, folder) for path, functions in wanted.items()]
 
 
-def _handlers(compiled: Compiled) -> Iterator[tuple[str, str]]:
+def _handlers(compiled: Compiled, folder: Path) -> Iterator[tuple[str, str]]:
+    known: dict[str, set[str]] = {}
     for declared in compiled.operations():
         if declared.handler is None:
             raise ContractError(
@@ -69,7 +69,21 @@ def _handlers(compiled: Compiled) -> Iterator[tuple[str, str]]:
                 "`x-openapi-router-controller: api.handlers` to the contract"
             )
         name = declared.handler.rpartition(".")[2]
-        yield declared.handler, _function(name, _arguments(declared, compiled), _summary(declared), "abort(501)")
+        package = declared.handler.partition(".")[0]
+        if package not in known:
+            path = folder / package / "schemas.py"
+            known[package] = _names(ast.parse(path.read_text(encoding="utf-8"))) if path.exists() else set()
+        types = Annotations(compiled, known[package])
+        returns = types.of(_answer(declared), depth=0) if known[package] else "Any"
+        code = _function(name, _arguments(declared, types), _summary(declared), "abort(501)", returns)
+        yield declared.handler, code
+
+
+def _answer(declared: Declared) -> Any:
+    """The schema of what is answered when all is well, if it is JSON."""
+    good = next((each for status, each in sorted(declared.responses.items()) if status.startswith("2")), {})
+    content = [(MediaType.of(name), each) for name, each in good.get("content", {}).items()]
+    return next((each.get("schema", {}) for media_type, each in content if media_type.is_json), {})
 
 
 def _validators(compiled: Compiled) -> Iterator[tuple[str, str]]:
@@ -94,14 +108,58 @@ def _summary(declared: Declared) -> str:
     return f"{textwrap.shorten(text, _LINE - 10, placeholder=' …').rstrip('.')}."
 
 
-def _arguments(declared: Declared, compiled: Compiled) -> list[str]:
+class Annotations:
+    """The Python types of a contract's values, as annotations.
+
+    Args:
+        compiled: The contract.
+        named: The schemas that `schemas.py` has types for.
+    """
+
+    def __init__(self, compiled: Compiled, named: Collection[str] = ()) -> None:
+        self.compiled = compiled
+        self._types = compiled.types
+        self._named = named
+
+    def of(self, schema: Any, depth: int = 3) -> str:
+        """The type of a schema's values; at a depth of 0 only if it has a name."""
+        name = str(schema.get("$ref", "")).rpartition("/")[2] if isinstance(schema, dict) else ""
+        if name in self._named:
+            return f"schemas.{name}"
+        followed = self._types.followed(schema)
+        values = followed.get("enum") if isinstance(followed, dict) else None
+        if values and len(values) <= _MOST_LITERALS and all(type(value) in (str, int) for value in values):
+            return f"Literal[{', '.join(json.dumps(value) for value in values)}]"
+        kinds = sorted(self._types.of(schema), key=lambda kind: kind == "null")
+        if len(kinds) > _MOST_KINDS or not depth:
+            return "Any"
+        return " | ".join(self._of_kind(kind, schema, depth) for kind in kinds) or "Any"
+
+    def _of_kind(self, kind: str, schema: Any, depth: int) -> str:
+        if kind == "array":
+            return f"list[{self.of(self._types.items(schema), depth - 1)}]"
+        return _TYPES.get(kind, "dict[str, Any]")
+
+    def of_body(self, media_type: MediaType, definition: Mapping[str, Any]) -> str:
+        """The type of a body's value."""
+        if media_type.essence in (FORM, MULTIPART):
+            return "dict[str, Any]"
+        return self.of(definition.get("schema", {})) if media_type.is_json else "bytes"
+
+
+_MOST_KINDS = 3
+_TYPES = {"null": "None", "boolean": "bool", "integer": "int", "number": "float", "string": "str"}
+
+
+def _arguments(declared: Declared, types: Annotations) -> list[str]:
     """What a handler takes: what requests are sure to have, and then the rest, with defaults."""
     needed: dict[str, str] = {}
     others: dict[str, str] = {}
     is_open = False
+    compiled = types.compiled
     for definition in declared.parameters:
         parameter = Parameter(definition, compiled.schemas, compiled.types, pythonic_params=False)
-        name, kind = parameter.argument, python_type(parameter.schema, compiled.types)
+        name, kind = parameter.argument, types.of(parameter.schema)
         if not _is_name(name) or name in (needed | others):
             is_open = is_open or parameter.location in ("path", "query")
         elif parameter.is_required:
@@ -111,30 +169,23 @@ def _arguments(declared: Declared, compiled: Compiled) -> list[str]:
         else:
             others[name] = f"{name}: {_or_none(kind)} = None"
     if declared.body is not None:
-        _add_body(declared, compiled, needed, others)
+        _add_body(declared, types, needed, others)
     return [*needed.values(), *others.values(), *(["**others: Any"] if is_open else [])]
 
 
-def _add_body(declared: Declared, compiled: Compiled, needed: dict[str, str], others: dict[str, str]) -> None:
+def _add_body(declared: Declared, types: Annotations, needed: dict[str, str], others: dict[str, str]) -> None:
     body = declared.body or {}
     name = body.get("x-body-name", "body")
     content = [(MediaType.of(each), definition) for each, definition in body.get("content", {}).items()]
-    kinds = dict.fromkeys(_body_type(media_type, each, compiled.types) for media_type, each in content)
-    kind = " | ".join(kinds) or "Any"
+    kind = " | ".join(dict.fromkeys(types.of_body(*each) for each in content)) or "Any"
     if _is_name(name) and name not in needed | others:
         if body.get("required"):
             needed[name] = f"{name}: {kind}"
         else:
             others[name] = f"{name}: {_or_none(kind)} = None"
-    for field in files_of(declared, compiled):
+    for field in files_of(declared, types.compiled):
         if _is_name(field) and field not in needed | others:
             others[field] = f"{field}: Any = None"
-
-
-def _body_type(media_type: MediaType, definition: Mapping[str, Any], types: Types) -> str:
-    if media_type.essence in (FORM, MULTIPART):
-        return "dict[str, Any]"
-    return python_type(definition.get("schema", {}), types) if media_type.is_json else "bytes"
 
 
 def _is_name(name: str) -> bool:
@@ -143,31 +194,6 @@ def _is_name(name: str) -> bool:
 
 def _or_none(kind: str) -> str:
     return kind if kind == "Any" or kind.endswith("None") else f"{kind} | None"
-
-
-_TYPES = {"null": "None", "boolean": "bool", "integer": "int", "number": "float", "string": "str"}
-
-
-def python_type(schema: Any, types: Types, depth: int = 3) -> str:
-    """The Python type of a schema's values, as an annotation."""
-    followed = types.followed(schema)
-    if isinstance(followed, dict) and isinstance(followed.get("enum"), list):
-        values = followed["enum"]
-        if 0 < len(values) <= _MOST_LITERALS and all(type(value) in (str, int) for value in values):
-            return f"Literal[{', '.join(json.dumps(value) for value in values)}]"
-    kinds = types.of(schema)
-    if len(kinds) > 3 or not depth:  # it may be nearly anything
-        return "Any"
-    return (
-        " | ".join(_type(kind, schema, types, depth) for kind in sorted(kinds, key=lambda kind: kind == "null"))
-        or "Any"
-    )
-
-
-def _type(kind: str, schema: Any, types: Types, depth: int) -> str:
-    if kind == "array":
-        return f"list[{python_type(types.items(schema), types, depth - 1)}]"
-    return _TYPES.get(kind, "dict[str, Any]")
 
 
 def _file(folder: Path, module: str) -> Path:
@@ -182,11 +208,12 @@ def _complete(path: Path, functions: Mapping[str, str], folder: Path) -> Written
     except SyntaxError as error:
         raise ContractError(f"{path.relative_to(folder)}, line {error.lineno}: {error.msg}") from error
     names = _names(tree)
+    package = path.relative_to(folder).parts[0]
     missing = {name: code for name, code in functions.items() if name not in names}
     if missing:
         _make_packages(path.parent, folder)
         code = "\n\n".join(missing.values())
-        path.write_text(_imports(text, code, names) + code, encoding="utf-8")
+        path.write_text(_imports(text, code, names, package) + code, encoding="utf-8")
     return Written(path.relative_to(folder), list(missing), len(functions) - len(missing))
 
 
@@ -204,12 +231,14 @@ def _names(tree: ast.Module) -> set[str]:
     return found
 
 
-def _imports(text: str, code: str, names: set[str]) -> str:
+def _imports(text: str, code: str, names: set[str], package: str) -> str:
     """A file's text so far, with the imports that its new functions need after those that it has."""
     typing = [name for name in ("Any", "Literal") if name in code and name not in names]
     needed = [f"from typing import {', '.join(typing)}"] if typing else []
     if "abort(" in code and "abort" not in names:
         needed += ["", "from flask import abort"] if typing else ["from flask import abort"]
+    if "schemas." in code and "schemas" not in names:
+        needed += ["", f"from {package} import schemas"]
     if not text.strip():
         first = ['"""What answers the operations of the contract."""', "", "from __future__ import annotations", ""]
         return "\n".join([*first, *needed, "", "", ""])
