@@ -11,7 +11,12 @@ Command = Sequence[str]
 
 PYTHON = sys.executable
 NOTES = TESTS / "notes"
-CASES = ("tests/unit/test_uris.py", "tests/api/test_any_bytes.py", "tests/api/test_any_spec.py")
+CASES = (
+    "tests/unit/test_uris.py",
+    "tests/api/test_oracle.py",
+    "tests/api/test_any_bytes.py",
+    "tests/api/test_any_spec.py",
+)
 
 
 def mutants(*modules: str) -> Command:

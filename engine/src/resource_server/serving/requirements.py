@@ -5,16 +5,19 @@ Connexion calls the functions that `x-tokenInfoFunc` and its like name. What is 
 invalid token anonymous.
 """
 
+import base64
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from connexion.exceptions import OAuthProblem, OAuthResponseProblem
 from connexion.lifecycle import ConnexionRequest
 from connexion.security import NO_VALUE, AbstractSecurityHandler, SecurityHandlerFactory
 from connexion.utils import get_function_from_name, inspect_function_arguments
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from resource_server.serving.exchange import note
@@ -62,6 +65,74 @@ class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion'
         return verify
 
 
+class _OwnHandler(AbstractSecurityHandler):  # type: ignore[misc]
+    """Handles the schemes whose credentials are somebody's own: what the contract names says whose they are."""
+
+    environ_key = ""  # the contract alone says who validates
+
+    def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Verify:
+        """The function that verifies a request."""
+        function = get_function_from_name(security_scheme[self.security_definition_key])
+        wanted = {name for name in ("request", "required_scopes") if takes(function, name)}
+        call = function if _is_coroutine_function(function) else _in_thread(function)
+
+        async def verify(request: ConnexionRequest) -> Any:
+            presented = self.presented(security_scheme, HTTPConnection(request.scope))
+            if presented is None:
+                return NO_VALUE
+            offered = {"request": request, "required_scopes": required_scopes}
+            info = await call(*presented, **{name: offered[name] for name in wanted})
+            if info is None:
+                raise OAuthResponseProblem(detail="Provided authorization is not valid")
+            return info
+
+        return verify
+
+    def presented(self, scheme: Mapping[str, Any], request: HTTPConnection) -> Sequence[str] | None:
+        """The credentials that a request presents."""
+        raise NotImplementedError
+
+
+class KeyHandler(_OwnHandler):
+    """Handles API keys."""
+
+    security_definition_key = "x-apikeyInfoFunc"
+
+    def presented(self, scheme: Mapping[str, Any], request: HTTPConnection) -> Sequence[str] | None:
+        """The key, wherever the scheme has it."""
+        places = {"header": request.headers, "query": request.query_params, "cookie": request.cookies}
+        key = places[scheme["in"]].get(scheme["name"])
+        return None if key is None else (key,)
+
+
+class BasicHandler(_OwnHandler):
+    """Handles names and passwords (RFC 7617)."""
+
+    security_definition_key = "x-basicInfoFunc"
+
+    def presented(self, scheme: Mapping[str, Any], request: HTTPConnection) -> Sequence[str] | None:
+        """The name and the password."""
+        kind, _, encoded = request.headers.get("authorization", "").strip().partition(" ")
+        if kind.lower() != "basic":
+            return None
+        try:
+            decoded = base64.b64decode(encoded.strip(), validate=True)
+        except ValueError:
+            decoded = b""
+        name, colon, password = _text(decoded).partition(":")
+        if not colon:
+            raise OAuthProblem(detail="Invalid authorization header")
+        return name, password
+
+
+def _text(data: bytes) -> str:
+    """A text of a client's that doesn't say how it is encoded (RFC 7617, section 2.1)."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
 def _token_function(scheme: Mapping[str, Any]) -> str | None:
     """The name of the function that validates a scheme's access tokens; nothing, if it is for others."""
     return scheme.get("x-tokenInfoFunc") or scheme.get("x-bearerInfoFunc")
@@ -80,8 +151,8 @@ def _is_coroutine_function(function: Callable[..., Any]) -> bool:
 def _in_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """Runs a plain function in a thread, which may block."""
 
-    async def call(token: str, **arguments: Any) -> Any:
-        return await _result(await run_in_threadpool(function, token, **arguments))
+    async def call(*credentials: str, **arguments: Any) -> Any:
+        return await _result(await run_in_threadpool(function, *credentials, **arguments))
 
     return call
 
@@ -98,6 +169,8 @@ def _access_token(claims: dict[str, Any] | None) -> AccessToken:
 SECURITY_MAP = {
     "oauth2": partial(TokenHandler, "x-tokenInfoFunc"),
     "bearer": partial(TokenHandler, "x-bearerInfoFunc"),
+    "apiKey": KeyHandler,
+    "basic": BasicHandler,
 }
 """For Connexion's `security_map`."""
 
