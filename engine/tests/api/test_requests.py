@@ -183,6 +183,13 @@ def test_value_may_have_several_types(query: str, value: Any) -> None:
     assert (answer.status_code, SEEN) == ((400, []) if value is REFUSED else (200, [{"p": value}]))
 
 
+def test_reference_of_a_parameter_may_say_more_since_3_1() -> None:
+    schema = {"$ref": "#/components/schemas/Limit", "default": 5, "maximum": 10}
+    client = served("3.1.0", {"parameters": [parameter(schema)]}, schemas={"Limit": {**INT, "minimum": 1}})
+    assert [client.post(f"/x?{query}").status_code for query in ("", "p=10", "p=11", "p=0")] == [200, 200, 400, 400]
+    assert SEEN == [{"p": 5}, {"p": 10}]
+
+
 PATHS: list[tuple[dict[str, Any], str, Any]] = [
     (parameter(INT, "path"), "5", 5),
     (parameter(INT, "path"), "x", 404),

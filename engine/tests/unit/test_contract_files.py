@@ -113,6 +113,14 @@ def test_recursive_schemas_are_validated(version: str) -> None:
     assert inlined(contract)["components"]["schemas"]["Node"]["properties"]["next"]["type"] == "object"
 
 
+def test_reference_may_say_more_beside_since_3_1_only() -> None:
+    base = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["b"]}
+    schemas = {"Base": base, "More": {"$ref": "#/components/schemas/Base", "required": ["a"]}}
+    old = with_schema({"$ref": "#/components/schemas/More"}, components={"schemas": schemas})
+    assert body_faults(read_contract(old), {}) == ["# 'b' is required"]
+    assert sorted(body_faults(read_contract({**old, **LATER}), {})) == ["# 'a' is required", "# 'b' is required"]
+
+
 def test_other_files_become_part_of_the_contract(tmp_path: Path) -> None:
     main = with_schema({"$ref": "schemas/tree.yaml#/Tree"}, components={"schemas": {"Leaf": {"type": "boolean"}}})
     main["paths"]["/y"] = {"$ref": "paths/y.yaml"}
@@ -194,6 +202,7 @@ SAME = {
 REFUSED: list[tuple[Contract, str]] = [
     (with_schema({"$ref": "#/components/schemas/No"}), f"{BODY}: $ref '#/components/schemas/No' leads nowhere"),
     (with_schema({"$ref": "https://example.com/a.yaml"}), "another server: save that document beside the contract"),
+    (with_schema({"items": {"$ref": "#"}}), f"{BODY}/items: $ref '#' leads to the whole contract, which is no schema"),
     (with_schema({"$ref": "#Node"}, **LATER), "$ref '#Node' is no JSON pointer"),
     (with_schema({"type": "strin"}), f"{ROOT}{BODY}/type: "),
     (with_schema({"type": "strin"}, **LATER), f"{ROOT}{BODY}/type: "),

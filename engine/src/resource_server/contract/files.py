@@ -116,7 +116,9 @@ class _Files:
         target = reference(kind, node)
         if target is None:
             return False
-        self._target(target, self._root, pointer)
+        file, place, _ = self._target(target, self._root, pointer)
+        if file == self._root and not place:
+            raise ContractError(f"{written(pointer)}: $ref {target!r} leads to the whole contract, which is no {kind}")
         return not target.startswith("#")
 
     def _copied(self, kind: str, node: Any, path: Path, trail: tuple[tuple[Path, Pointer], ...]) -> Any:

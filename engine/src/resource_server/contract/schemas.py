@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 from jsonschema_rs import ValidationErrorKind as Kind
 
-from resource_server.contract.spec import Contract, follow
+from resource_server.contract.spec import Contract, referred
 from resource_server.contract.structure import written
 
 _KEPT = frozenset(
@@ -154,7 +154,8 @@ class _View:
     def _definition(self, target: str) -> tuple[Any, set[str]]:
         if target not in self._translated:
             needed: set[str] = set()
-            self._translated[target] = self._translate(follow(self._contract, {"$ref": target}), needed), needed
+            schema = referred(self._contract, target)  # which may itself refer to something, and say more
+            self._translated[target] = self._translate(schema, needed), needed
         return self._translated[target]
 
     def _translate(self, schema: Any, needed: set[str], inherited: frozenset[str] = frozenset()) -> Any:
@@ -198,17 +199,23 @@ class _View:
 
     def _hidden_names(self, schema: Any, depth: int = 8) -> frozenset[str]:
         """The properties that may not be there."""
-        schema = follow(self._contract, schema)
-        if not isinstance(schema, dict) or not depth:
-            return frozenset()
-        names = frozenset(name for name, each in schema.get("properties", {}).items() if self._is_hidden(each))
-        return names.union(*(self._hidden_names(each, depth - 1) for each in schema.get("allOf", ())))
+        names: frozenset[str] = frozenset()
+        for each in self._layers(schema):
+            names |= {name for name, below in each.get("properties", {}).items() if self._is_hidden(below)}
+            if depth:
+                names = names.union(*(self._hidden_names(below, depth - 1) for below in each.get("allOf", ())))
+        return names
 
     def _is_hidden(self, schema: Any) -> bool:
-        if isinstance(schema, dict) and self._later and schema.get(self._hidden) is True:
-            return True
-        schema = follow(self._contract, schema)
-        return isinstance(schema, dict) and schema.get(self._hidden) is True
+        return any(each.get(self._hidden) is True for each in self._layers(schema))
+
+    def _layers(self, schema: Any) -> Iterator[Mapping[str, Any]]:
+        """A schema, and what it refers to; in OpenAPI 3.0 a reference says nothing itself."""
+        while isinstance(schema, dict):
+            target = schema.get("$ref")
+            if self._later or not isinstance(target, str):
+                yield schema
+            schema = referred(self._contract, target) if isinstance(target, str) else None
 
     def _restrict(self, schema: Mapping[str, Any], found: dict[str, Any]) -> None:
         """What this version of OpenAPI says besides the draft."""

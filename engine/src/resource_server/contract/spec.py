@@ -54,8 +54,13 @@ def methods(item: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def follow(contract: Contract, node: Any) -> Any:
     """An object, or what it refers to in the end. Nothing refers in a circle, or to nowhere, once it has been read."""
     while isinstance(node, dict) and isinstance(target := node.get("$ref"), str):
-        node = at(contract, parsed(unquote(target.removeprefix("#"))))
+        node = referred(contract, target)
     return node
+
+
+def referred(contract: Contract, target: str) -> Any:
+    """What a reference leads to, which may be another one."""
+    return at(contract, parsed(unquote(target.removeprefix("#"))))
 
 
 def parameters(contract: Contract, item: Mapping[str, Any], operation: Mapping[str, Any]) -> list[Mapping[str, Any]]:

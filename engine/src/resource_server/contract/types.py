@@ -33,14 +33,18 @@ class Types:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
+        self._later = not contract["openapi"].startswith("3.0.")
 
     def followed(self, schema: Any) -> Any:
-        """A schema, or what it refers to."""
+        """A schema, or what it refers to; if it says more than that, both."""
+        if self._later and isinstance(schema, dict) and "$ref" in schema and len(schema) > 1:
+            beside = {name: value for name, value in schema.items() if name != "$ref"}
+            return {**beside, "allOf": [{"$ref": schema["$ref"]}, *schema.get("allOf", ())]}
         return follow(self._contract, schema)
 
     def of(self, schema: Any, depth: int = _DEEPEST) -> tuple[str, ...]:
         """The types that a schema allows, what says most first."""
-        schema = follow(self._contract, schema)
+        schema = self.followed(schema)
         if not isinstance(schema, dict) or not depth:
             return ANYTHING
         allowed = set(ANYTHING)
@@ -62,7 +66,7 @@ class Types:
 
     def property(self, schema: Any, name: str, depth: int = _DEEPEST) -> Any:
         """The schema of a property, wherever it is declared; one that allows anything, if it isn't."""
-        schema = follow(self._contract, schema)
+        schema = self.followed(schema)
         if not isinstance(schema, dict) or not depth:
             return {}
         if name in schema.get("properties", {}):
@@ -76,7 +80,7 @@ class Types:
 
     def properties(self, schema: Any, depth: int = _DEEPEST) -> dict[str, Any]:
         """The properties that a schema declares, wherever."""
-        schema = follow(self._contract, schema)
+        schema = self.followed(schema)
         if not isinstance(schema, dict) or not depth:
             return {}
         found: dict[str, Any] = {}
@@ -86,14 +90,14 @@ class Types:
 
     def is_open(self, schema: Any) -> bool:
         """Whether an object may have members that it doesn't declare."""
-        schema = follow(self._contract, schema)
+        schema = self.followed(schema)
         if not isinstance(schema, dict):
             return False
         return bool(schema.get("additionalProperties", not self.properties(schema)))
 
     def items(self, schema: Any, depth: int = _DEEPEST) -> Any:
         """The schema of an array's items."""
-        schema = follow(self._contract, schema)
+        schema = self.followed(schema)
         if not isinstance(schema, dict) or not depth:
             return {}
         if isinstance(schema.get("items"), dict):
