@@ -76,6 +76,10 @@ def add_second_oauth2(contract: dict[str, Any]) -> None:
     private(contract)["security"] = [{"oauth2": [], "other": []}]
 
 
+def limited(limit: int) -> dict[str, int]:
+    return {"limit": limit}
+
+
 COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "another version": (
         lambda c: c.update(openapi="4.0.0"),
@@ -126,6 +130,40 @@ COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
             }
         ),
         "GET /api/private/{message-id}: api.handlers.private takes no argument 'message_id', which the path has",
+    ),
+    "a parameter of the query that the handler doesn't take": (
+        lambda c: private(c).update(parameters=[{"name": "limit", "in": "query", "schema": {"type": "integer"}}]),
+        "GET /api/private: api.handlers.private takes no argument 'limit', which the query has: add it, or",
+    ),
+    "an argument that a request need not have": (
+        lambda c: private(c).update(
+            operationId=f"{__name__}.limited",
+            parameters=[{"name": "limit", "in": "query", "schema": {"type": "integer"}}],
+        ),
+        f"GET /api/private: {__name__}.limited asks for 'limit', which a request need not have: give the argument",
+    ),
+    "a default that is none": (
+        lambda c: private(c).update(
+            operationId=f"{__name__}.limited",
+            parameters=[{"name": "limit", "in": "query", "schema": {"type": "integer", "default": "5"}}],
+        ),
+        'GET /api/private: the default of its parameter \'limit\' is not one: "5" is not of type "integer"',
+    ),
+    "a function without its module": (
+        lambda c: private(c).update(operationId="none"),
+        "GET /api/private: operationId 'none' names no module: write it like api.handlers.none, or add",
+    ),
+    "a step-up that means nothing": (
+        lambda c: private(c).update({"x-maxage": 60}),
+        "#/paths/~1api~1private/get/x-maxage: it means nothing: write `x-max-age`, or another name",
+    ),
+    "another step-up that means nothing": (
+        lambda c: private(c).update({"x-acr-value": "urn:example:mfa"}),
+        "#/paths/~1api~1private/get/x-acr-value: it means nothing: write `x-acr-values`, or another name",
+    ),
+    "a validator that means nothing": (
+        lambda c: scheme(c).update({"x-token-info-func": "security.token_info"}),
+        "#/components/securitySchemes/oauth2/x-token-info-func: it means nothing: write `x-tokenInfoFunc`, or another",
     ),
     "a scheme without validator": (
         lambda c: scheme(c).pop("x-tokenInfoFunc"),
@@ -227,6 +265,20 @@ def test_references_to_other_files_and_numbers_as_names_are_served(tmp_path: Pat
     path.write_text(yaml.safe_dump(contract))
     app = create_app(SETTINGS, specification=path)
     assert [app.test_client().get(f"/api/{name}").status_code for name in ("public", "private")] == [200, 401]
+
+
+def test_what_is_not_checked_is_said_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def declare(contract: dict[str, Any]) -> None:
+        contract["components"]["schemas"]["Problem"]["properties"]["code"]["format"] = "shouting"
+        private(contract)["requestBody"] = {"content": {"application/xml": {"schema": {"type": "object"}}}}
+
+    path = tmp_path / "openapi.yaml"
+    path.write_text(yaml.safe_dump(changed(declare)))
+    with caplog.at_level("INFO"):
+        create_app(SETTINGS, specification=path)
+    said = "#/paths/~1api~1private/get/requestBody/content/application~1xml: nothing validates application/xml"
+    assert f"{said}; its handlers get bytes" in caplog.text
+    assert "#/components/schemas/Problem/properties/code/format: nothing checks the format 'shouting'" in caplog.text
 
 
 def test_what_looks_like_a_date_is_text(tmp_path: Path) -> None:
