@@ -34,9 +34,9 @@ test-unit test-api: test-%:
 	$(IN_TESTS) pytest tests/$*
 endif
 
-test-all: test ## Run those as well that need browsers, compilers, Node and other servers
+test-all: $(if $(AFTER_TEST),,test) ## Run those as well that need browsers, compilers, Node and other servers
 ifneq ($(TESTS),)
-	$(IN_TESTS) pytest tests/system
+	$(IN_TESTS) pytest --durations 15 tests/system
 endif
 
 proof: $(DEV_STAMP) ## Run what takes hours: mutants, soaks, surveys (SAMPLE=1 for a small part, always the same)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def pytest_configure() -> None:
     """Be where the sample's command line is started, and its contract found."""
     os.chdir(SAMPLE)
     set_hypothesis_home_dir(ENGINE / ".hypothesis")
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start what is to run in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:
