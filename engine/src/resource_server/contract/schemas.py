@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
@@ -96,6 +97,10 @@ class Validator:
     def _compiled(self) -> Any:
         return self._view.compiled(self._schema)
 
+    def prepare(self) -> None:
+        """Compile the schema now."""
+        _ = self._compiled
+
     def is_valid(self, value: Any) -> bool:
         """Whether nothing is wrong with a value."""
         return bool(self._compiled.is_valid(value))
@@ -126,9 +131,19 @@ class _View:
         self._kept = _KEPT_LATER if later else _KEPT
         self._names: dict[str, str] = {}
         self._translated: dict[str, tuple[Any, set[str]]] = {}
+        self._lock = threading.Lock()
 
     def compiled(self, schema: Any) -> Any:
         """What validates against a schema."""
+        with self._lock:
+            document = self._document(schema)
+        try:
+            return self._compile(document, _LINEAR)
+        except jsonschema_rs.ValidationError:  # a pattern looks around or back: what takes too many steps doesn't match
+            return self._compile(document, _LIMITED)
+
+    def _document(self, schema: Any) -> Any:
+        """A schema with all that it refers to."""
         needed: set[str] = set()
         document = self._translate(schema, needed)
         definitions: dict[str, Any] = {}
@@ -137,12 +152,7 @@ class _View:
             if self._names.get(target) not in definitions:
                 definitions[self._name(target)], others = self._definition(target)
                 needed |= others
-        if definitions:
-            document = {"allOf": [document], self._definitions: definitions}
-        try:
-            return self._compile(document, _LINEAR)
-        except jsonschema_rs.ValidationError:  # a pattern looks around or back: what takes too many steps doesn't match
-            return self._compile(document, _LIMITED)
+        return {"allOf": [document], self._definitions: definitions} if definitions else document
 
     def _compile(self, document: Any, patterns: Any) -> Any:
         formats = {"byte": _is_base64} if self._later else {"byte": _is_base64, **_checks()}

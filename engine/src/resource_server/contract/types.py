@@ -14,7 +14,7 @@ ANYTHING = ("null", "boolean", "integer", "number", "object", "array", "string")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,400}")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,3})?")
 _BOOLEANS = {"true": True, "false": False}
-_DEEPEST = 16
+_DEEPEST = 8
 _SIGNS = {
     "object": {"properties", "additionalProperties", "minProperties", "maxProperties", "required"},
     "array": {"items", "minItems", "maxItems", "uniqueItems", "prefixItems"},
@@ -108,9 +108,15 @@ class Types:
                 return found
         return {}
 
-    def values(self, text: str, schema: Any) -> Iterator[Any]:
-        """What a text may stand for, what says most first; the text itself, if it is no value of any of the types."""
-        types = self.of(schema)
+    def values(self, text: str, schema: Any, types: tuple[str, ...] | None = None) -> Iterator[Any]:
+        """What a text may stand for, what says most first; the text itself, if it is no value of any of the types.
+
+        Args:
+            text: The text.
+            schema: The schema of the values.
+            types: What `of` says of the schema, if that is known.
+        """
+        types = self.of(schema) if types is None else types
         found = False
         if types == ANYTHING:
             types = ("string",)

@@ -141,7 +141,8 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         self._add_pages(contract, base)
 
     def _compile(self, compiled: Compiled, base: str, resolver: Resolver, options: Mapping[str, Any]) -> Iterator[Plan]:
-        for declared in compiled.operations():
+        operations = list(compiled.operations())
+        for declared in operations:
             # Connexion finds the handler, and makes its answer; what requests must be, it isn't told.
             media_types: dict[str, Any] = {
                 each: {} for response in declared.responses.values() for each in response.get("content", ())
@@ -151,7 +152,10 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
             authorization = None
             if declared.security:
                 authorization = Authorization(declared, compiled.schemes, self._resource)
-            yield Plan(declared, operation, compiled, base=base, authorization=authorization, options=options)
+            plan = Plan(declared, operation, compiled, base=base, authorization=authorization, options=options)
+            if len(operations) <= _PREPARED:
+                plan.prepare()
+            yield plan
 
     def _add_pages(self, contract: Contract, base: str) -> None:
         shown = self._settings.swagger_ui
@@ -239,6 +243,7 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
             await send({"type": "websocket.close"})
 
 
+_PREPARED = 100  # operations; of a larger contract each schema is compiled when it is first needed
 _HIDDEN = "%s: `%s` is its parameter. What the token says is in connexion.context, by the same name"
 _OPTIONS = {"pythonic_params", "strict_validation", "validate_responses"}
 

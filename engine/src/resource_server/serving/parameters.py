@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
@@ -70,9 +71,20 @@ class Style:
     types: Types
     taken: frozenset[str] = frozenset()
 
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """The types that the value may have."""
+        return self.types.of(self.schema)
+
+    @cached_property
+    def _items(self) -> tuple[Any, tuple[str, ...]]:
+        """The schema of an array's items, and their types."""
+        schema = self.types.items(self.schema)
+        return schema, self.types.of(schema)
+
     def of_pairs(self, pairs: Pairs, decode: Callable[[str], str] = unquote_plus) -> Any:
         """The value among the pairs of a query or a form; `ABSENT` without one."""
-        kinds = self.types.of(self.schema)
+        kinds = self.kinds
         if self.style == "deepObject":
             return self._deep(pairs, decode)
         found = [value for name, value in pairs if name == self.name]
@@ -90,7 +102,7 @@ class Style:
 
     def of_text(self, text: str) -> Any:
         """The value that one text has, in a path or a field."""
-        kinds = self.types.of(self.schema)
+        kinds = self.kinds
         between = ","
         if self.style == "label":
             text, between = text.removeprefix("."), "." if self.explode else ","
@@ -108,7 +120,7 @@ class Style:
         return text
 
     def _item(self, text: str) -> Any:
-        return self.types.value(text, self.types.items(self.schema))
+        return next(self.types.values(text, *self._items))
 
     def _object(self, members: Iterable[tuple[str, str]]) -> dict[str, Any]:
         return {name: self.types.value(text, self.types.property(self.schema, name)) for name, text in members}
@@ -128,7 +140,7 @@ class Style:
 
     def names(self) -> set[str] | None:
         """The names that it has in a query; nothing, if they may be any."""
-        kinds = self.types.of(self.schema)
+        kinds = self.kinds
         if self.style != "form" or not self.explode or "object" not in kinds or "string" in kinds:
             return {self.name}
         return None if self.types.is_open(self.schema) else {self.name, *self.types.properties(self.schema)}
@@ -226,6 +238,10 @@ class Parameter:
         self.is_argument = False
         """Whether the handler takes it."""
 
+    def prepare(self) -> None:
+        """Compile its schema now."""
+        self._validator.prepare()
+
     def wrong_default(self) -> str | None:
         """What is wrong with the default."""
         faults = [] if self.default is ABSENT else self._validator.faults(self.default)
@@ -265,7 +281,7 @@ class Parameter:
     def _checked(self, value: Any, problems: list[Problem]) -> Any:
         """A value of the contract's type, if there is nothing wrong with it."""
         if isinstance(value, str) and not self.has_content:
-            candidates = list(self._types.values(value, self.schema))
+            candidates = list(self._types.values(value, self.schema, self.style.kinds))
             value = next((each for each in candidates if self._validator.is_valid(each)), candidates[0])
         faults = self._validator.faults(value)
         problems += (self._problem(fault.pointer, fault.detail) for fault in faults)

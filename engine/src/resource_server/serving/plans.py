@@ -134,6 +134,11 @@ class Plan:
         """What handlers get from tokens under names that are parameters here."""
         return [each.argument for each in self._parameters if each.argument in _FROM_TOKENS]
 
+    def prepare(self) -> None:
+        """Compile its schemas now."""
+        if self.validation:
+            self.validation.prepare()
+
     def enter(self, exchange: Exchange) -> None:
         """Have `connexion.request`, `connexion.context` and the like speak of a request, in this context."""
         _run_at_once(self._context(exchange.scope, exchange.receive, _nothing))

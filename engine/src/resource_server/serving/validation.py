@@ -50,6 +50,7 @@ class RequestValidation:
         strict: bool,
         credentials: Iterable[str],
     ) -> None:
+        self._all = parameters
         self._parameters = Parameters(parameters, strict=strict, credentials=credentials)
         self._required = bool(body and body.get("required", False))
         content = (body or {}).get("content", {})
@@ -57,6 +58,13 @@ class RequestValidation:
             (MediaType.of(name), _Body(MediaType.of(name), definition, compiled, strict=strict))
             for name, definition in content.items()
         ]
+
+    def prepare(self) -> None:
+        """Compile all schemas now, so that no request waits for it."""
+        for parameter in self._all:
+            parameter.prepare()
+        for _, body in self._bodies:
+            body.prepare()
 
     def read_parameters(self, scope: Scope, problems: list[Problem]) -> dict[str, Any]:
         """The arguments that a request's parameters are; what is wrong is added to the problems."""
@@ -136,6 +144,10 @@ class _Body:
                 )
                 for name, schema in self._types.properties(self._schema).items()
             }
+
+    def prepare(self) -> None:
+        """Compile its schema now."""
+        self._validator.prepare()
 
     async def read(self, media_type: MediaType, scope: Scope, data: bytes, problems: list[Problem]) -> Any:
         """The value of a body.
