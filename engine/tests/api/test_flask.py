@@ -248,4 +248,19 @@ def test_what_cannot_be_added_is_refused_with_what_to_do(tmp_path: Path) -> None
         app.add_error_handler(ValueError, print)
 
 
+def test_second_contract_needs_a_place_of_its_own(tmp_path: Path) -> None:
+    app = app_of(tmp_path, "untouched")
+    with pytest.raises(ContractError, match="Two contracts have /: give one of them a base_path of its own"):
+        app.add_api(tmp_path / "openapi.yaml")
+    app.add_api(tmp_path / "openapi.yaml", base_path="/v2")
+    with pytest.raises(ContractError, match="Two contracts have /v2: "):
+        app.add_api(tmp_path / "openapi.yaml", base_path="/v2/")
+    client = app.test_client()
+    assert [client.get(f"{base}/untouched").status_code for base in ("", "/v2", "/v3")] == [200, 200, 404]
+    assert [client.get(f"{base}/openapi.json").json()["servers"] for base in ("", "/v2")] == [
+        [{"url": "/"}],
+        [{"url": "/v2"}],
+    ]
+
+
 globals().update(HANDLERS)

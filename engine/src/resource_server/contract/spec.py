@@ -21,9 +21,12 @@ class ContractError(ValueError):
 
 
 def declared_scopes(contract: Contract) -> list[str]:
-    """The scopes that the OAuth2 schemes declare, in order."""
-    schemes = security_schemes(contract).values()
-    return list(dict.fromkeys(scope for scheme in schemes for scope in scheme_scopes(scheme)))
+    """The scopes that the OAuth2 schemes declare, in order, and those that operations need of OpenID Connect's."""
+    schemes = security_schemes(contract)
+    declared = [scope for scheme in schemes.values() for scope in scheme_scopes(scheme)]
+    needed = [each for *_, security in operations(contract) for requirement in security for each in requirement.items()]
+    oidc = {name for name, scheme in schemes.items() if scheme.get("type") == "openIdConnect"}
+    return list(dict.fromkeys([*declared, *(scope for name, scopes in needed if name in oidc for scope in scopes)]))
 
 
 def operations(contract: Contract) -> Iterator[Operation]:

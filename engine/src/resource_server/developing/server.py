@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 import click
 import uvicorn
-import yaml
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from watchfiles import PythonFilter, run_process
 
+from resource_server.contract.files import read_document
 from resource_server.contract.loading import read_contract
-from resource_server.contract.spec import Contract, Try, base_path, declared_scopes, operation_to_try
+from resource_server.contract.spec import Contract, ContractError, Try, base_path, declared_scopes, operation_to_try
 from resource_server.developing.clients import MACHINE
 from resource_server.developing.issuer import DevelopmentIssuer, serve_in_background
 from resource_server.developing.trying import curl
@@ -75,11 +75,15 @@ class _Scopes:
 
     def __init__(self, specification: Path) -> None:
         self._specification = specification
+        self._read_at = 0
         self._last: list[str] = []
 
     def __call__(self) -> Iterable[str]:
-        with contextlib.suppress(OSError, ValueError, AttributeError, yaml.YAMLError):
-            self._last = declared_scopes(yaml.safe_load(self._specification.read_text(encoding="utf-8")))
+        with contextlib.suppress(OSError, ContractError, AttributeError, LookupError, TypeError):
+            changed_at = self._specification.stat().st_mtime_ns
+            if changed_at != self._read_at:
+                self._last = declared_scopes(read_document(self._specification))
+                self._read_at = changed_at
         return self._last
 
 

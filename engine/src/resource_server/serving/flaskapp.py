@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 from resource_server.contract.checks import remarks
 from resource_server.contract.compiled import Compiled
 from resource_server.contract.loading import load_contract, refuse
-from resource_server.contract.spec import Contract, paths
+from resource_server.contract.spec import Contract, ContractError, paths
 from resource_server.contract.spec import base_path as declared_base_path
 from resource_server.serving.authorization import Authorization
 from resource_server.serving.edge import Edge
@@ -79,6 +79,7 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         self._errors = Errors(self._threads.run, development=settings.development)
         self._routes = Routes()
         self._contracts: list[Contract] = []
+        self._bases: set[str] = set()
         self._paths: set[str] = set()
         self._pages: dict[str, Page] = {}
         self._flow: Flow | None = None
@@ -114,6 +115,9 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         base = declared_base_path(contract) if base_path is None else base_path.rstrip("/")
         options.setdefault("validate_responses", self._settings.development)
         resolver = Resolver(resolver) if callable(resolver) else resolver or Resolver()
+        taken = {base} & self._bases or self._paths.intersection(base + path for path in paths(contract))
+        if taken:
+            raise ContractError(f"Two contracts have {min(taken) or '/'}: give one of them a base_path of its own")
         plans = list(self._compile(compiled, base, resolver, options))
         refuse(source, (complaint for plan in plans for complaint in plan.complaints()))
         for plan in plans:
@@ -137,6 +141,7 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
             endpoint = flaskify_endpoint(plan.operation_id)
             (self.app.rules[plan],) = self.app.url_map.iter_rules(f"{name or blueprint.name}.{endpoint}")
         self._contracts.append(contract)
+        self._bases.add(base)
         self._paths |= {base + path for path in paths(contract)}
         self._add_pages(contract, base)
 
