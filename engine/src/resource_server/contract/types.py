@@ -157,14 +157,17 @@ def _type_of(value: Any) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
-def json_value(text: str | bytes) -> Any:
-    """What a text of JSON stands for (RFC 8259): `NaN` and `Infinity` are none.
+def json_value(text: str) -> Any:
+    """What a text of JSON stands for (RFC 8259): `NaN`, `Infinity` and halves of characters are none.
 
     Raises:
         ValueError: It is none.
         RecursionError: It is nested too deeply.
     """
-    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    if "\\ud" in text or "\\uD" in text:
+        json.dumps(value, ensure_ascii=False).encode()  # half of a character has no bytes
+    return value
 
 
 def _refuse(constant: str) -> Any:

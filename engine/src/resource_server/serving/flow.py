@@ -10,17 +10,16 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from resource_server.serving.badrequest import Problems
 from resource_server.serving.bodies import comes_with_body, read_body
 from resource_server.serving.edge import Edge, own_path
 from resource_server.serving.exchange import Answer, ClientGone, Exchange, Page, Record, answer_of
 from resource_server.serving.flasks import Steps
 from resource_server.serving.health import Health
-from resource_server.serving.parameters import Problem
 from resource_server.serving.plans import Plan
 from resource_server.serving.problems import Errors, answer, problem
 from resource_server.serving.routing import Routes
 from resource_server.serving.threads import Exit, Slots, Threads
-from resource_server.serving.validation import BadRequest
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +148,7 @@ class Flow:
             exchange.body = await read_body(exchange, self._max_body)
             return
         scope = exchange.scope
-        problems: list[Problem] = []
+        problems = Problems()
         exchange.arguments = validation.read_parameters(scope, problems)
         expected = validation.body_of(scope, comes=comes_with_body(exchange))
         exchange.body = await read_body(exchange, self._max_body)
@@ -159,7 +158,7 @@ class Flow:
         else:
             exchange.value = await self._threads.run(_run, reading)
         if problems:
-            raise BadRequest(problems)
+            raise await self._threads.run(problems.told)
 
     async def _page(self, exchange: Exchange) -> Answer | None:
         """What is answered without an operation: preflights of browsers, and pages."""

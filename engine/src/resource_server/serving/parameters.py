@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 from connexion.decorators.parameter import pythonic, sanitized
@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from resource_server.contract.schemas import Schemas
 from resource_server.contract.types import Types, json_value
+from resource_server.serving.badrequest import Problems
 
 _STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
 _DELIMITERS = {"form": ",", "simple": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
@@ -31,24 +32,6 @@ _MOST_KEYS = 16
 
 Pairs = list[tuple[str, str]]
 """Names, decoded, and values, as they have been sent."""
-
-
-class Problem(NamedTuple):
-    """What is wrong with a request: where (`query`, `path`, `header`, `cookie` or `body`), of what name, and what."""
-
-    location: str
-    name: str | None
-    pointer: str
-    detail: str
-
-    def member(self) -> dict[str, str]:
-        """As the problem document has it."""
-        place = {"in": self.location, "name": self.name, "pointer": self.pointer, "detail": self.detail}
-        return {name: value for name, value in place.items() if value is not None}
-
-    def __str__(self) -> str:
-        what = "The body" if self.location == "body" else f"The {self.location} parameter {self.name!r}"
-        return f"{what}{f', {self.pointer}' if self.pointer != '#' else ''}: {self.detail}"
 
 
 @dataclass(frozen=True)
@@ -247,7 +230,7 @@ class Parameter:
         faults = [] if self.default is ABSENT else self._validator.faults(self.default)
         return faults[0].detail if faults else None
 
-    def read(self, sent: Any, problems: list[Problem]) -> Any:
+    def read(self, sent: Any, problems: Problems) -> Any:
         """The value that was sent, or the default, or `ABSENT`; what is wrong is added to the problems.
 
         Args:
@@ -257,11 +240,11 @@ class Parameter:
         try:
             value = self._value(sent)
         except (ValueError, RecursionError):
-            problems.append(self._problem("#", "it can't be decoded"))
+            problems.add(self.location, self.name, "#", "it can't be decoded")
             return ABSENT
         if value is ABSENT:
             if self.is_required:
-                problems.append(self._problem("#", "it is required"))
+                problems.add(self.location, self.name, "#", "it is required")
             return copy.deepcopy(self.default)
         if value == "" and self._may_be_empty:
             return value
@@ -278,17 +261,13 @@ class Parameter:
             return json_value(value)
         return value
 
-    def _checked(self, value: Any, problems: list[Problem]) -> Any:
+    def _checked(self, value: Any, problems: Problems) -> Any:
         """A value of the contract's type, if there is nothing wrong with it."""
         if isinstance(value, str) and not self.has_content:
             candidates = list(self._types.values(value, self.schema, self.style.kinds))
             value = next((each for each in candidates if self._validator.is_valid(each)), candidates[0])
-        faults = self._validator.faults(value)
-        problems += (self._problem(fault.pointer, fault.detail) for fault in faults)
+        problems.check(self._validator, value, self.location, self.name)
         return value
-
-    def _problem(self, pointer: str, detail: str) -> Problem:
-        return Problem(self.location, self.name, pointer, detail)
 
 
 def _content(definition: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
@@ -323,7 +302,7 @@ class Parameters:
         for each in self._of["query"]:
             each.style = replace(each.style, taken=frozenset(self._known))
 
-    def read(self, scope: Scope, problems: list[Problem]) -> dict[str, Any]:
+    def read(self, scope: Scope, problems: Problems) -> dict[str, Any]:
         """The arguments that the parameters of a request are, by name; what is wrong is added to the problems."""
         arguments: dict[str, Any] = {}
         path = scope["path_params"]
@@ -340,7 +319,7 @@ class Parameters:
                 _take(each, cookies, arguments, problems)
         return arguments
 
-    def _read_query(self, query: bytes, arguments: dict[str, Any], problems: list[Problem]) -> None:
+    def _read_query(self, query: bytes, arguments: dict[str, Any], problems: Problems) -> None:
         pairs = pairs_of(query)
         for each in self._of["query"]:
             _take(each, pairs, arguments, problems)
@@ -349,10 +328,11 @@ class Parameters:
             _take(each, whole if each.has_content else pairs, arguments, problems)
         if self._strict and not self._is_open:
             others = dict.fromkeys(name for name, _ in pairs if name.partition("[")[0] not in self._known)
-            problems += (Problem("query", name, "#", "it is not declared") for name in others)
+            for name in others:
+                problems.add("query", name, "#", "it is not declared")
 
 
-def _take(parameter: Parameter, sent: Any, arguments: dict[str, Any], problems: list[Problem]) -> None:
+def _take(parameter: Parameter, sent: Any, arguments: dict[str, Any], problems: Problems) -> None:
     value = parameter.read(sent, problems)
     if value is not ABSENT and parameter.is_argument:
         arguments[parameter.argument] = value

@@ -4,30 +4,18 @@ import copy
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote_plus
 
-from connexion.exceptions import BadRequestProblem, UnsupportedMediaTypeProblem
+from connexion.exceptions import UnsupportedMediaTypeProblem
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Scope
 
 from resource_server.contract.compiled import Compiled
-from resource_server.contract.schemas import MOST_FAULTS
 from resource_server.contract.types import ANYTHING, json_value
+from resource_server.serving.badrequest import Problems
 from resource_server.serving.mediatypes import MediaType, best
-from resource_server.serving.parameters import ABSENT, FORM, MULTIPART, Parameter, Parameters, Problem, Style, pairs_of
-
-
-class BadRequest(BadRequestProblem):  # type: ignore[misc]  # Connexion's classes are not typed
-    """A request isn't what the contract says.
-
-    Args:
-        problems: What is wrong with it.
-    """
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        said = [problem.member() for problem in problems[:MOST_FAULTS]]
-        super().__init__(detail=f"{problems[0]}.")
-        self.ext = {"errors": said}
+from resource_server.serving.parameters import ABSENT, FORM, MULTIPART, Pairs, Parameter, Parameters, Style, pairs_of
 
 
 class RequestValidation:
@@ -66,7 +54,7 @@ class RequestValidation:
         for _, body in self._bodies:
             body.prepare()
 
-    def read_parameters(self, scope: Scope, problems: list[Problem]) -> dict[str, Any]:
+    def read_parameters(self, scope: Scope, problems: Problems) -> dict[str, Any]:
         """The arguments that a request's parameters are; what is wrong is added to the problems."""
         arguments = self._parameters.read(scope, problems)
         scope["path_params"] = {name: arguments[name] for name in self._parameters.of_path if name in arguments}
@@ -81,9 +69,8 @@ class RequestValidation:
         if not self._bodies:
             return None
         sent = _content_type(scope)
-        if sent is None and (not comes or len(self._bodies) == 1):
-            declared, body = self._bodies[0]
-            return declared, body
+        if sent is None and (not comes or (len(self._bodies) == 1 and "*" not in self._bodies[0][0].essence)):
+            return self._bodies[0]
         media_type = MediaType.of(sent) if sent is not None else None
         found: _Body | None = best(media_type, self._bodies) if media_type else None
         if media_type is None or found is None:
@@ -95,7 +82,7 @@ class RequestValidation:
         return media_type, found
 
     async def read_body(
-        self, found: "tuple[MediaType, _Body] | None", scope: Scope, data: bytes, problems: list[Problem]
+        self, found: "tuple[MediaType, _Body] | None", scope: Scope, data: bytes, problems: Problems
     ) -> Any:
         """The value that a request's body has for its handler, or `ABSENT`; what is wrong is added to the problems."""
         if found is None:
@@ -103,12 +90,12 @@ class RequestValidation:
         media_type, body = found
         if not data and (media_type.essence != FORM or _content_type(scope) is None):
             if self._required and body.default is ABSENT:
-                problems.append(Problem("body", None, "#", "it is required"))
+                problems.add("body", None, "#", "it is required")
             return copy.deepcopy(body.default)
         try:
             return await body.read(media_type, scope, data, problems)
         except (ValueError, LookupError, RecursionError, MultiPartException):
-            problems.append(Problem("body", None, "#", "it can't be decoded as its Content-Type says"))
+            problems.add("body", None, "#", "it can't be decoded as its Content-Type says")
             return ABSENT
 
 
@@ -132,6 +119,7 @@ class _Body:
         self._strict = strict
         followed = compiled.types.followed(self._schema)
         self.default = followed.get("default", ABSENT) if isinstance(followed, dict) else ABSENT
+        self._decode = str if media_type.essence == MULTIPART else unquote_plus
         self._fields: dict[str, _Field] = {}
         if media_type.essence in (FORM, MULTIPART):
             encoding = definition.get("encoding", {})
@@ -149,7 +137,7 @@ class _Body:
         """Compile its schema now."""
         self._validator.prepare()
 
-    async def read(self, media_type: MediaType, scope: Scope, data: bytes, problems: list[Problem]) -> Any:
+    async def read(self, media_type: MediaType, scope: Scope, data: bytes, problems: Problems) -> Any:
         """The value of a body.
 
         Raises:
@@ -169,29 +157,34 @@ class _Body:
             self._check(next(filter(self._validator.is_valid, values), values[0]), problems)
         return data  # it is the handler's to judge
 
-    def _form(self, pairs: list[tuple[str, str]], files: dict[str, int], problems: list[Problem]) -> dict[str, Any]:
+    def _form(self, pairs: Pairs, files: dict[str, int], problems: Problems) -> dict[str, Any]:
         """The fields of a form; of files only their number is known, and for each stands an empty text."""
         value: dict[str, Any] = {}
+        by_name: dict[str, Pairs] = {}
+        for pair in pairs:
+            by_name.setdefault(pair[0].partition("[")[0], []).append(pair)
         for name, field in self._fields.items():
-            if field.is_file and any(each == name for each, _ in pairs):
-                problems.append(Problem("body", None, f"#/{name}", "it must be a file"))
+            if field.is_file and name in by_name:
+                problems.add("body", None, f"#/{name}", "it must be a file")
             elif name in files and not field.may_be_file:
-                problems.append(Problem("body", None, f"#/{name}", "it must be text, and not a file"))
+                problems.add("body", None, f"#/{name}", "it must be text, and not a file")
             elif name not in files:
-                found = field.read(pairs)
+                found = field.read([pair for each in field.names for pair in by_name.get(each, ())])
                 if found is not ABSENT:
                     value[name] = found
         owned = {each for field in self._fields.values() for each in field.names}
-        for name in dict.fromkeys(
-            name for name, _ in pairs if name not in owned and name.partition("[")[0] not in owned
-        ):
-            schema = self._types.property(self._schema, name)
-            found = Style(name, "form", explode=True, schema=schema, types=self._types).of_pairs(pairs)
-            value[name] = self._types.value(found, schema) if isinstance(found, str) else found
-            if self._strict:
-                problems.append(Problem("body", None, f"#/{name}", "it is not declared"))
+        for name in [each for each in by_name if each not in owned]:
+            value[name] = self._undeclared(name, by_name[name], problems)
         self._check({**value, **{name: self._placeholder(name, count) for name, count in files.items()}}, problems)
         return value
+
+    def _undeclared(self, name: str, pairs: Pairs, problems: Problems) -> Any:
+        """The value of a field that the contract doesn't name."""
+        if self._strict:
+            problems.add("body", None, f"#/{name}", "it is not declared")
+        schema = self._types.property(self._schema, name)
+        values = [self._types.value(self._decode(text), schema) for _, text in pairs]
+        return values[0] if len(values) == 1 else values
 
     def _placeholder(self, name: str, count: int) -> Any:
         field = self._fields.get(name)
@@ -199,8 +192,8 @@ class _Body:
             return ""
         return [""] * count
 
-    def _check(self, value: Any, problems: list[Problem]) -> None:
-        problems += (Problem("body", None, fault.pointer, fault.detail) for fault in self._validator.faults(value))
+    def _check(self, value: Any, problems: Problems) -> None:
+        problems.check(self._validator, value, "body")
 
 
 class _Field:
@@ -222,7 +215,7 @@ class _Field:
         self._decode = str if multipart else None
         self.names = self._style.names() or {style.name}
 
-    def read(self, pairs: list[tuple[str, str]]) -> Any:
+    def read(self, pairs: Pairs) -> Any:
         """The value among those of the form.
 
         Raises:
@@ -266,7 +259,7 @@ _CHARSETS = (
 """Those that take no more than linear time."""
 
 
-async def _parts(scope: Scope, data: bytes) -> tuple[list[tuple[str, str]], dict[str, int]]:
+async def _parts(scope: Scope, data: bytes) -> tuple[Pairs, dict[str, int]]:
     """The texts of a multipart form, and how many files each name has."""
 
     async def stream() -> AsyncGenerator[bytes, None]:
@@ -274,7 +267,7 @@ async def _parts(scope: Scope, data: bytes) -> tuple[list[tuple[str, str]], dict
         yield b""
 
     form = await MultiPartParser(Headers(scope=scope), stream()).parse()
-    texts: list[tuple[str, str]] = []
+    texts: Pairs = []
     files: dict[str, int] = {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
