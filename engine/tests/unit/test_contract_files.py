@@ -208,6 +208,10 @@ REFUSED: list[tuple[Contract, str]] = [
     (with_schema({"type": "strin"}, **LATER), f"{ROOT}{BODY}/type: "),
     (with_schema({"items": {"minimum": "1"}}, **LATER), f'{ROOT}{BODY}/items/minimum: "1" is not of type "number"'),
     (with_schema({"pattern": "(a"}), f"{BODY}/pattern: '(a' can't be matched: it is no regular expression of ECMA-262"),
+    (
+        with_schema({"pattern": "\\Aa"}, **LATER),
+        f"{BODY}/pattern: '\\\\Aa' can't be matched: it is no regular expression",
+    ),
     (with_schema({"$dynamicRef": "#a"}, **LATER), f"{BODY}/$dynamicRef: $dynamicRef is not supported"),
     (with_schema({"$id": "https://example.com/a"}, **LATER), f"{BODY}/$id: $id is not supported"),
     (

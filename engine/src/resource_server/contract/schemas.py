@@ -270,7 +270,8 @@ def is_pattern(text: str) -> bool:
 
 def _compiles(pattern: str, options: Any) -> bool:
     try:
-        jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=options)
+        # This draft's own schema asks whether it is one of ECMA-262; the engine alone takes others, too, like `\\A`.
+        jsonschema_rs.Draft4Validator({"pattern": pattern}, validate_formats=True, pattern_options=options)
     except (jsonschema_rs.ValidationError, ValueError):
         return False
     return True

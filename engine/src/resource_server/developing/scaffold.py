@@ -3,6 +3,7 @@
 import ast
 import json
 import keyword
+import re
 import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -237,7 +238,7 @@ def _imports(text: str, code: str, names: set[str], package: str) -> str:
     needed = [f"from typing import {', '.join(typing)}"] if typing else []
     if "abort(" in code and "abort" not in names:
         needed += ["", "from flask import abort"] if typing else ["from flask import abort"]
-    if "schemas." in code and "schemas" not in names:
+    if re.search(r"(?:: |-> |\[|\| )schemas\.", code) and "schemas" not in names:
         needed += ["", f"from {package} import schemas"]
     if not text.strip():
         first = ['"""What answers the operations of the contract."""', "", "from __future__ import annotations", ""]
