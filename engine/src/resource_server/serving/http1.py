@@ -251,6 +251,8 @@ class Connection(asyncio.Protocol):
             self._end()
         elif self._waiting:
             self._answer(self._waiting.popleft())
+        elif self._is_ending:  # nothing more comes
+            self._end()
         else:
             self._wait(self._patience)
         self.read_on()
