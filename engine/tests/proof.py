@@ -37,7 +37,7 @@ def survey(examples: int) -> Command:
 
 
 def public(every: int) -> Command:
-    return PYTHON, "-m", "tests.survey", "--every", str(every)
+    return "env", f"PYTHONPATH={SAMPLE}", PYTHON, "-m", "tests.survey", "--every", str(every)
 
 
 STEPS: dict[str, tuple[Command, Command]] = {
