@@ -188,15 +188,15 @@ def app_of(folder: Path, *names: str) -> Any:
 def test_hook_that_blocks_does_not_hold_up_the_event_loop(tmp_path: Path, name: str) -> None:
     app = app_of(tmp_path, name)
     app.app.secret_key = "for the session"  # it is none
-    app.app.before_request(lambda: time.sleep(0.5))
+    app.app.before_request(lambda: time.sleep(1.5))
     with in_background(app) as url, ThreadPoolExecutor(4) as threads:
         begun = time.monotonic()
         sent = [threads.submit(httpx.get, f"{url}/{name}", trust_env=False) for _ in range(4)]
         time.sleep(0.1)
         assert httpx.get(url + "/healthz", trust_env=False).status_code == 200
-        assert time.monotonic() - begun < 0.4
+        assert time.monotonic() - begun < 1.2
         assert [each.result().status_code for each in sent] == [200] * 4
-        assert time.monotonic() - begun < 1.5
+        assert time.monotonic() - begun < 4.5
 
 
 @pytest.mark.parametrize("name", ["untouched", "awaited"])
