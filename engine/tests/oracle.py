@@ -1,82 +1,109 @@
-"""Whom an operation lets in: by the OpenAPI Specification and RFC 6750 alone. It imports nothing of the engine.
+"""What must come out of a request, going by the security requirements of an OpenAPI document.
 
-What these leave open is decided here as the documentation says: a bad token is never anonymous, and of several refusals
-the one that came closest is told.
+The oracle is given the document, one operation and the credentials that a client presents. It was written from the
+standards and the documentation alone, and imports nothing of the engine.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
 class Token(NamedTuple):
-    """An access token: whether it is good, and what it grants."""
+    """A bearer access token as the API sees it after checking it."""
 
-    valid: bool
-    scopes: frozenset[str]
+    valid: bool  # signature, expiry, audience, issuer are all right
+    scopes: frozenset[str]  # what it grants
 
 
 class Presented(NamedTuple):
-    """What a client presents.
+    """The credentials that a client sends with one request."""
 
-    Args:
-        authorization: A bearer token, whether a Basic password is right, `malformed` (the word Bearer alone), or none.
-        keys: Whether the API key sent for a scheme is right.
-    """
-
+    # Token: `Authorization: Bearer <token>`; True/False: Basic with a right/wrong password;
+    # "malformed": `Authorization: Bearer` with nothing after it; None: no such header field
     authorization: Token | bool | str | None
+    # by the name of an apiKey security scheme: a right or a wrong key; absent: none was sent
     keys: Mapping[str, bool]
 
 
 class Outcome(NamedTuple):
-    """What must come out: the status, and in a bearer challenge `error` and the scopes that are named."""
+    """The answer that the client must get."""
 
-    status: int
-    error: str | None = None
-    scope: frozenset[str] = frozenset()
+    status: int  # 200: the handler is reached; else 400, 401, 403
+    error: str | None  # the `error` attribute of the Bearer challenge, or None
+    scope: frozenset[str]  # with 403: the scopes that the `scope` attribute names; else empty
 
 
-LET_IN, NOBODY = Outcome(200), Outcome(401)
-_ORDER = (403, 401)
+NO_SCOPES: frozenset[str] = frozenset()
+REACHED = Outcome(200, None, NO_SCOPES)
+UNAUTHENTICATED = Outcome(401, None, NO_SCOPES)
+INVALID_TOKEN = Outcome(401, "invalid_token", NO_SCOPES)
+INVALID_REQUEST = Outcome(400, "invalid_request", NO_SCOPES)
+PRECEDENCE = (403, 401, 400)  # of several refusals, the status named first here wins
+SCOPED = ("oauth2", "openIdConnect")  # the scheme types whose scopes are enforced
+
+
+def kind_of(scheme: Mapping[str, Any]) -> str:
+    """Say what a security scheme takes: "bearer", "basic" or "apiKey"."""
+    kind = str(scheme["type"])
+    if kind in SCOPED:
+        return "bearer"
+    if kind == "http":
+        kind = scheme["scheme"].lower()
+    if kind not in ("bearer", "basic", "apiKey"):
+        raise ValueError(f"no rule for this security scheme: {scheme!r}")
+    return kind
+
+
+def judge_token(token: Token, needed: frozenset[str]) -> Outcome:
+    """Judge a token against all the scopes that one alternative needs of it."""
+    if not token.valid:
+        return INVALID_TOKEN
+    return REACHED if needed <= token.scopes else Outcome(403, "insufficient_scope", needed)
+
+
+def judge_scheme(name: str, kind: str, needed: frozenset[str], presented: Presented) -> Outcome | None:
+    """Judge what was presented for one scheme: None if nothing was, REACHED if it is good."""
+    sent = presented.authorization
+    if kind == "bearer":
+        return judge_token(sent, needed) if isinstance(sent, Token) else None
+    right = presented.keys.get(name) if kind == "apiKey" else sent
+    if not isinstance(right, bool):
+        return None
+    return REACHED if right else UNAUTHENTICATED
+
+
+def judge_alternative(
+    alternative: Mapping[str, list[str]], schemes: Mapping[str, Any], presented: Presented
+) -> Outcome | None:
+    """Judge one non-empty alternative: None if nothing was presented for it, REACHED if it is met.
+
+    A token serves all bearer-token schemes of the alternative together. So a token that lacks
+    any scope that the alternative needs is bad for each of them, including the first.
+    """
+    needed = frozenset(
+        scope for name, scopes in alternative.items() if schemes[name]["type"] in SCOPED for scope in scopes
+    )
+    verdicts = [judge_scheme(name, kind_of(schemes[name]), needed, presented) for name in alternative]
+    for verdict in verdicts:
+        if verdict is not None and verdict != REACHED:
+            return verdict
+    return None if None in verdicts else REACHED
 
 
 def outcome(document: Mapping[str, Any], method: str, path: str, presented: Presented) -> Outcome:
-    """What a request for an operation must be answered with; 200 stands for whatever its handler answers."""
-    security = document["paths"][path][method].get("security", document.get("security", []))
-    kinds = {name: _kind(scheme) for name, scheme in document["components"]["securitySchemes"].items()}
-    if not security:
-        return LET_IN
-    if presented.authorization == "malformed" and any(kinds[name] == "token" for each in security for name in each):
-        return Outcome(400, "invalid_request")
-    refusals: list[Outcome] = []
-    for alternative in filter(None, security):
-        verdicts = list(_verdicts(alternative, kinds, presented))
-        if all(verdict == LET_IN for verdict in verdicts):
-            return LET_IN
-        refusals += [verdict for verdict in verdicts if verdict and verdict != LET_IN][:1]
-    if refusals:
-        return min(refusals, key=lambda refusal: _ORDER.index(refusal.status))
-    return LET_IN if {} in security else NOBODY
-
-
-def _kind(scheme: Mapping[str, Any]) -> str:
-    if scheme["type"] in ("oauth2", "openIdConnect") or scheme.get("scheme", "").lower() == "bearer":
-        return "token"
-    return "password" if scheme["type"] == "http" else "key"
-
-
-def _verdicts(
-    alternative: Mapping[str, list[str]], kinds: Mapping[str, str], presented: Presented
-) -> Iterator[Outcome | None]:
-    """What each scheme says for itself; None without credentials for it."""
-    needed = frozenset(scope for name in alternative if kinds[name] == "token" for scope in alternative[name])
-    for name in alternative:
-        match kinds[name], presented.authorization:
-            case "token", Token(valid, scopes):
-                granted = LET_IN if needed <= scopes else Outcome(403, "insufficient_scope", needed)
-                yield granted if valid else Outcome(401, "invalid_token")
-            case "password", bool(right):
-                yield LET_IN if right else NOBODY
-            case "key", _ if name in presented.keys:
-                yield LET_IN if presented.keys[name] else NOBODY
-            case _:
-                yield None
+    """Say what must come out when the operation is called with these credentials."""
+    operation = document["paths"][path][method]
+    alternatives = operation["security"] if "security" in operation else document.get("security")
+    if not alternatives:
+        return REACHED
+    schemes = document.get("components", {}).get("securitySchemes", {})
+    takes_tokens = any(kind_of(schemes[name]) == "bearer" for alternative in alternatives for name in alternative)
+    if presented.authorization == "malformed" and takes_tokens:
+        return INVALID_REQUEST
+    verdicts = [judge_alternative(alternative, schemes, presented) for alternative in alternatives if alternative]
+    if REACHED in verdicts:
+        return REACHED
+    refusals = [verdict for verdict in verdicts if verdict is not None]
+    if refusals:  # min() gives the first in order among equals
+        return min(refusals, key=lambda refusal: PRECEDENCE.index(refusal.status))
+    return REACHED if {} in alternatives else UNAUTHENTICATED
