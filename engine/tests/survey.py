@@ -23,7 +23,7 @@ import click
 from resource_server.contract.compiled import Compiled, Declared
 from resource_server.contract.files import read_document
 from resource_server.contract.loading import read_contract
-from resource_server.contract.spec import Contract, ContractError, base_path, scheme_kind
+from resource_server.contract.spec import TOKEN_KINDS, Contract, ContractError, base_path, scheme_kind
 from resource_server.developing.scaffold import scaffold
 from resource_server.settings import Settings
 from tests.nodepeers import missing_node
@@ -171,7 +171,7 @@ Caller = tuple[str, dict[str, Any] | None, Callable[[int], bool]]
 
 def _callers(declared: Declared, compiled: Compiled) -> Iterator[Caller]:
     """By RFC 6750 and the contract."""
-    tokens = {name for name, scheme in compiled.schemes.items() if scheme_kind(scheme) in _TOKENS}
+    tokens = {name for name, scheme in compiled.schemes.items() if scheme_kind(scheme) in TOKEN_KINDS}
     alternatives = [each for each in declared.security if each]
     by_token = [each for each in alternatives if tokens.issuperset(each)]
     if len(alternatives) == len(declared.security) > 0:
@@ -185,9 +185,6 @@ def _callers(declared: Declared, compiled: Compiled) -> Iterator[Caller]:
     for each in by_token:
         scopes = {scope for asked in each.values() for scope in asked}
         yield "a good token", {"scope": " ".join(scopes)}, lambda status: status not in (401, 403, 404, 405)
-
-
-_TOKENS = ("oauth2", "openIdConnect", "bearer")
 
 
 @click.command()

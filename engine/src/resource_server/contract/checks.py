@@ -9,7 +9,7 @@ from connexion.utils import get_function_from_name
 
 from resource_server.contract.compiled import Compiled, Declared
 from resource_server.contract.schemas import FORMATS
-from resource_server.contract.spec import Contract, path_item, paths, scheme_kind, scheme_scopes
+from resource_server.contract.spec import TOKEN_KINDS, Contract, path_item, paths, scheme_kind, scheme_scopes
 from resource_server.contract.structure import places, written
 from resource_server.tokens.errors import QUOTABLE
 
@@ -29,7 +29,6 @@ _OWN = (*_STEP_UP, *set(_VALIDATORS.values()), "x-openapi-router-controller", "x
 _RESERVED = ("/ui", "/ui/", "/openapi.json", "/openapi.yaml")
 _SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749, section 3.3
 _HINT = "like security.token_info for access tokens"
-_TOKENS = ("oauth2", "openIdConnect", "bearer")
 
 
 def complaints(compiled: Compiled) -> Iterator[str]:
@@ -120,7 +119,6 @@ def _handler_complaints(declared: Declared, functions: dict[str, str]) -> Iterat
         return
     if problem := _import_problem(handler):
         yield f"{name}: operationId {handler!r} can't be imported ({problem}): define the function or correct the name"
-        return
 
 
 def _scheme_complaints(name: str, scheme: Mapping[str, Any]) -> Iterator[str]:
@@ -141,7 +139,7 @@ def _requirement_complaints(
     functions = {
         schemes[scheme].get(_VALIDATORS[kind])
         for scheme in requirement
-        if (kind := scheme_kind(schemes[scheme])) in _TOKENS
+        if (kind := scheme_kind(schemes[scheme])) in TOKEN_KINDS
     }
     if len(functions) > 1:
         yield (
@@ -184,7 +182,7 @@ def _step_up_complaints(declared: Declared, schemes: Mapping[str, Any]) -> Itera
         yield f"{name}: x-acr-values must be text, like 'urn:example:mfa', several separated by spaces"
     if "x-max-age" in operation and (type(max_age) is not int or not 0 <= max_age < 2**31):
         yield f"{name}: x-max-age must be a number of seconds"
-    tokens = [any(scheme_kind(schemes[scheme]) in _TOKENS for scheme in each) for each in declared.security]
+    tokens = [any(scheme_kind(schemes[scheme]) in TOKEN_KINDS for scheme in each) for each in declared.security]
     if (acr_values is not None or max_age is not None) and not (tokens and all(tokens)):
         yield f"{name}: x-acr-values and x-max-age need an access token in each alternative of its security"
 

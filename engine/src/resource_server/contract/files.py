@@ -13,7 +13,6 @@ from resource_server.contract.spec import Contract, ContractError
 from resource_server.contract.structure import Pointer, at, parsed, places, reference, with_members, written
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Loader(_Base):  # type: ignore[misc]  # the quick one, where PyYAML has it

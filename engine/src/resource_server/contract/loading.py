@@ -1,6 +1,5 @@
 """Reading a contract, and the checks before anything is served."""
 
-import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -38,12 +37,11 @@ def read_contract(source: Path | Contract) -> Contract:
 
     try:
         contract = read_document(source)
-        refuse(source, filter(None, [version_complaint(contract)]))
-        refuse(source, formal_complaints(contract))
-        refuse(source, textual_complaints(contract))
     except ContractError as error:
-        said = str(error)
-        raise ContractError(said if said.startswith(_name(source)) else f"{_name(source)}: {said}") from error
+        raise ContractError(f"{_name(source)}: {error}") from error
+    refuse(source, filter(None, [version_complaint(contract)]))
+    refuse(source, formal_complaints(contract))
+    refuse(source, textual_complaints(contract))
     return contract
 
 
@@ -55,7 +53,7 @@ def refuse(source: Path | Contract, complaints: Iterable[str]) -> None:
     """
     found = list(dict.fromkeys(complaints))
     if found:
-        said = [f"{_name(source)}: {complaint}" for complaint in itertools.islice(found, _MOST)]
+        said = [f"{_name(source)}: {complaint}" for complaint in found[:_MOST]]
         more = [f"… and {len(found) - _MOST} more"] if len(found) > _MOST else []
         raise ContractError("\n".join([*said, *more]))
 

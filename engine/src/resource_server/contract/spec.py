@@ -9,6 +9,12 @@ from urllib.parse import unquote, urlsplit
 
 from resource_server.contract.structure import at, parsed, reference, with_members
 
+TOKEN_KINDS = ("oauth2", "openIdConnect", "bearer")
+"""The kinds of security schemes whose credentials are access tokens."""
+
+VARIABLE = re.compile(r"\{([^{}]*)\}")
+"""A parameter in a path template, or a variable in a server's URL."""
+
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
 
 Contract = dict[str, Any]
@@ -109,7 +115,7 @@ def base_path(contract: Contract) -> str:
     """The path of the first server, below which Connexion serves the operations; without a final slash."""
     server: dict[str, Any] = next(iter(contract.get("servers", [])), {"url": ""})
     variables = server.get("variables", {})
-    url = re.sub(r"\{([^{}]*)\}", lambda name: str(variables.get(name[1], {}).get("default", name[0])), server["url"])
+    url = VARIABLE.sub(lambda name: str(variables.get(name[1], {}).get("default", name[0])), server["url"])
     return str(urlsplit(url).path).rstrip("/")
 
 

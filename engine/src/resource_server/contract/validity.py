@@ -11,6 +11,7 @@ from openapi_spec_validator.schemas import schema_v30, schema_v31, schema_v32
 
 from resource_server.contract.schemas import is_pattern
 from resource_server.contract.spec import (
+    VARIABLE,
     Contract,
     base_path,
     methods,
@@ -28,7 +29,6 @@ _DIALECTS = (
     "https://json-schema.org/draft/2020-12/schema",
 )
 _IDENTIFIERS = ("$id", "$anchor", "$dynamicRef", "$dynamicAnchor")
-_VARIABLE = re.compile(r"\{([^{}]*)\}")
 _LONGEST = 160
 
 
@@ -65,10 +65,10 @@ def textual_complaints(contract: Contract) -> Iterator[str]:
     """What the standard's text doesn't allow, though its schema does."""
     yield from _schema_complaints(contract)
     yield from _identity_complaints(contract)
+    schemes = security_schemes(contract)
     for method, path, operation, security in operations(contract):
         name = f"{method} {path}"
         yield from _parameter_complaints(name, path, parameters(contract, path_item(contract, path), operation))
-        schemes = security_schemes(contract)
         for scheme in (scheme for requirement in security for scheme in requirement if scheme not in schemes):
             yield f"{name}: security scheme {scheme!r} is not declared in components/securitySchemes"
     yield from _server_complaints(contract)
@@ -181,8 +181,8 @@ def _identity_complaints(contract: Contract) -> Iterator[str]:
             known[operation_id] = f"{method} {path}"
     templates: dict[tuple[str, str], str] = {}
     for path in paths(contract):
-        template = _VARIABLE.sub("{}", path)
-        if set("{}") & set(_VARIABLE.sub("", path)):
+        template = VARIABLE.sub("{}", path)
+        if set("{}") & set(VARIABLE.sub("", path)):
             yield f"{path}: a parameter of a path is written like {{name}}"
         for method in methods(path_item(contract, path)):
             other = templates.setdefault((method, template), path)
@@ -192,7 +192,7 @@ def _identity_complaints(contract: Contract) -> Iterator[str]:
 
 def _parameter_complaints(name: str, path: str, found: list[Mapping[str, Any]]) -> Iterator[str]:
     declared = {parameter["name"] for parameter in found if parameter["in"] == "path"}
-    names = _VARIABLE.findall(path)
+    names = VARIABLE.findall(path)
     for each in dict.fromkeys(names):
         if each not in declared:
             yield f"{name}: declare its path parameter {each!r}, `in: path` and `required: true`"

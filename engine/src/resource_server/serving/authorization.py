@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from resource_server.contract.compiled import Declared
-from resource_server.contract.spec import scheme_kind
+from resource_server.contract.spec import TOKEN_KINDS, scheme_kind
 from resource_server.serving.exchange import Exchange
 from resource_server.serving.requirements import SECURITY_MAP, NothingPresented, Requirements, takes
 from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator
@@ -122,7 +122,7 @@ def _access_token(token_info: Any) -> AccessToken:
 def _spoken(scheme: Mapping[str, Any], protection: Protection) -> Iterator[str]:
     """The authentication schemes of HTTP that a security scheme stands for."""
     kind = scheme_kind(scheme)
-    if kind not in ("oauth2", "openIdConnect", "bearer"):
+    if kind not in TOKEN_KINDS:
         yield _SCHEMES[kind]
         return
     yield from protection.schemes if takes_proofs(scheme) else ("Bearer",)

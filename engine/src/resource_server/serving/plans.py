@@ -1,7 +1,6 @@
 """Operations, each compiled once: all that is known of it before a request comes."""
 
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from connexion.operations import AbstractOperation
 from connexion.utils import inspect_function_arguments
 
 from resource_server.contract.compiled import Compiled, Declared
+from resource_server.contract.spec import VARIABLE
 from resource_server.contract.types import ANYTHING
 from resource_server.serving.answers import AnswerCheck
 from resource_server.serving.authorization import Authorization
@@ -68,7 +68,7 @@ class Plan:
             self.validation = RequestValidation(
                 self._parameters, declared.body, compiled, strict=strict, credentials=credentials
             )
-        self.path_names = re.findall(r"\{([^{}]*)\}", declared.path)
+        self.path_names = VARIABLE.findall(declared.path)
         self.path_kinds = dict(_path_kinds(declared, compiled))
         self._sanitize = pythonic if named else sanitized
         body_name = self._sanitize((declared.body or {}).get("x-body-name", "body"))

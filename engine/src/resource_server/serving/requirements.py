@@ -29,14 +29,11 @@ Verify = Callable[[ConnexionRequest], Any]
 """Returns what handlers receive as `token_info`, or `NO_VALUE` without credentials; raises when they are bad."""
 
 
-class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion's classes are not typed
-    """Handles the schemes whose credentials are an access token: `oauth2`, and `http` with `bearer`.
-
-    What the contract names is what runs: a coroutine function where the request is, a plain one in a thread. A token
-    that is presented with a proof is only for one that takes the `request`, where the proof is, and has it checked.
+class _Handler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion's classes are not typed
+    """Handles a kind of scheme: what the contract names says whose credentials are, a plain function in a thread.
 
     Args:
-        member: The member of the scheme that names the function which validates the token.
+        member: The member of the scheme that names the function which validates its credentials.
     """
 
     environ_key = ""  # the contract alone says who validates
@@ -44,18 +41,37 @@ class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion'
     def __init__(self, member: str) -> None:
         self.security_definition_key = member
 
-    def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Verify:
-        """The function that verifies a request against one requirement."""
-        function = get_function_from_name(security_scheme[self.security_definition_key])
+    def _validation(
+        self, scheme: Mapping[str, Any], required_scopes: list[str]
+    ) -> tuple[Callable[..., Awaitable[Any]], set[str]]:
+        """What validates a request's credentials, and what else it takes by name."""
+        function = get_function_from_name(scheme[self.security_definition_key])
         wanted = {name for name in ("request", "required_scopes") if takes(function, name)}
         call = function if _is_coroutine_function(function) else _in_thread(function)
+
+        async def validate(request: ConnexionRequest, *credentials: str) -> Any:
+            offered = {"request": request, "required_scopes": required_scopes}
+            return await call(*credentials, **{name: offered[name] for name in wanted})
+
+        return validate, wanted
+
+
+class TokenHandler(_Handler):
+    """Handles the schemes whose credentials are an access token: `oauth2`, and `http` with `bearer`.
+
+    A token that is presented with a proof is only for a function that takes the `request`, where the proof is, and has
+    it checked.
+    """
+
+    def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Verify:
+        """The function that verifies a request against one requirement."""
+        validate, wanted = self._validation(security_scheme, required_scopes)
 
         async def verify(request: ConnexionRequest) -> Any:
             presented: Credentials | None = request.scope[CREDENTIALS]
             if presented is None or (presented.scheme != "Bearer" and "request" not in wanted):
                 return NO_VALUE
-            offered = {"request": request, "required_scopes": required_scopes}
-            claims = await call(presented.token, **{name: offered[name] for name in wanted})
+            claims = await validate(request, presented.token)
             if presented.scheme != "Bearer" and not presented.used:
                 raise InvalidToken(Refusal.NOT_ACCEPTED)  # nobody has checked the proof
             access_token = _access_token(claims)
@@ -65,64 +81,56 @@ class TokenHandler(AbstractSecurityHandler):  # type: ignore[misc]  # Connexion'
         return verify
 
 
-class _OwnHandler(AbstractSecurityHandler):  # type: ignore[misc]
-    """Handles the schemes whose credentials are somebody's own: what the contract names says whose they are."""
+class OwnHandler(_Handler):
+    """Handles the schemes whose credentials are no access tokens.
 
-    environ_key = ""  # the contract alone says who validates
+    Args:
+        member: The member of the scheme that names the function which validates its credentials.
+        presented: The credentials that a request presents for a scheme; nothing, if it presents none.
+    """
+
+    def __init__(
+        self, member: str, presented: Callable[[Mapping[str, Any], HTTPConnection], Sequence[str] | None]
+    ) -> None:
+        super().__init__(member)
+        self._presented = presented
 
     def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Verify:
         """The function that verifies a request."""
-        function = get_function_from_name(security_scheme[self.security_definition_key])
-        wanted = {name for name in ("request", "required_scopes") if takes(function, name)}
-        call = function if _is_coroutine_function(function) else _in_thread(function)
+        validate, _ = self._validation(security_scheme, required_scopes)
 
         async def verify(request: ConnexionRequest) -> Any:
-            presented = self.presented(security_scheme, HTTPConnection(request.scope))
+            presented = self._presented(security_scheme, HTTPConnection(request.scope))
             if presented is None:
                 return NO_VALUE
-            offered = {"request": request, "required_scopes": required_scopes}
-            info = await call(*presented, **{name: offered[name] for name in wanted})
+            info = await validate(request, *presented)
             if info is None:
                 raise OAuthResponseProblem(detail="Provided authorization is not valid")
             return info
 
         return verify
 
-    def presented(self, scheme: Mapping[str, Any], request: HTTPConnection) -> Sequence[str] | None:
-        """The credentials that a request presents."""
-        raise NotImplementedError
+
+def _key(scheme: Mapping[str, Any], request: HTTPConnection) -> Sequence[str] | None:
+    """An API key, wherever the scheme has it."""
+    places = {"header": request.headers, "query": request.query_params, "cookie": request.cookies}
+    key = places[scheme["in"]].get(scheme["name"])
+    return None if key is None else (key,)
 
 
-class KeyHandler(_OwnHandler):
-    """Handles API keys."""
-
-    security_definition_key = "x-apikeyInfoFunc"
-
-    def presented(self, scheme: Mapping[str, Any], request: HTTPConnection) -> Sequence[str] | None:
-        """The key, wherever the scheme has it."""
-        places = {"header": request.headers, "query": request.query_params, "cookie": request.cookies}
-        key = places[scheme["in"]].get(scheme["name"])
-        return None if key is None else (key,)
-
-
-class BasicHandler(_OwnHandler):
-    """Handles names and passwords (RFC 7617)."""
-
-    security_definition_key = "x-basicInfoFunc"
-
-    def presented(self, scheme: Mapping[str, Any], request: HTTPConnection) -> Sequence[str] | None:
-        """The name and the password."""
-        kind, _, encoded = request.headers.get("authorization", "").strip().partition(" ")
-        if kind.lower() != "basic":
-            return None
-        try:
-            decoded = base64.b64decode(encoded.strip(), validate=True)
-        except ValueError:
-            decoded = b""
-        name, colon, password = _text(decoded).partition(":")
-        if not colon:
-            raise OAuthProblem(detail="Invalid authorization header")
-        return name, password
+def _name_and_password(_scheme: Mapping[str, Any], request: HTTPConnection) -> Sequence[str] | None:
+    """What Basic presents (RFC 7617)."""
+    kind, _, encoded = request.headers.get("authorization", "").strip().partition(" ")
+    if kind.lower() != "basic":
+        return None
+    try:
+        decoded = base64.b64decode(encoded.strip(), validate=True)
+    except ValueError:
+        decoded = b""
+    name, colon, password = _text(decoded).partition(":")
+    if not colon:
+        raise OAuthProblem(detail="Invalid authorization header")
+    return name, password
 
 
 def _text(data: bytes) -> str:
@@ -169,8 +177,8 @@ def _access_token(claims: dict[str, Any] | None) -> AccessToken:
 SECURITY_MAP = {
     "oauth2": partial(TokenHandler, "x-tokenInfoFunc"),
     "bearer": partial(TokenHandler, "x-bearerInfoFunc"),
-    "apiKey": KeyHandler,
-    "basic": BasicHandler,
+    "apiKey": partial(OwnHandler, "x-apikeyInfoFunc", _key),
+    "basic": partial(OwnHandler, "x-basicInfoFunc", _name_and_password),
 }
 """For Connexion's `security_map`."""
 
@@ -209,7 +217,7 @@ class Requirements(SecurityHandlerFactory):  # type: ignore[misc]
         """The function that verifies a request against the alternatives, in order."""
         # verify_none stands for the empty requirement, whose turn comes when nothing was presented.
         optional = self.verify_none in auth_funcs
-        requirements = [_awaited(verify) for verify in auth_funcs if verify is not self.verify_none]
+        requirements = [verify for verify in auth_funcs if verify is not self.verify_none]
 
         async def verify(request: ConnexionRequest) -> None:
             refusals: list[SecurityError | HTTPException] = []
@@ -233,10 +241,9 @@ class Requirements(SecurityHandlerFactory):  # type: ignore[misc]
 
     def verify_multiple_schemes(self, schemes: Mapping[str, Verify]) -> Verify:
         """The function that verifies a request against all schemes; each is asked, so none hides bad credentials."""
-        verifications = {name: _awaited(scheme) for name, scheme in schemes.items()}
 
         async def verify(request: ConnexionRequest) -> Any:
-            token_infos = {name: await verification(request) for name, verification in verifications.items()}
+            token_infos = {name: await scheme(request) for name, scheme in schemes.items()}
             return NO_VALUE if NO_VALUE in token_infos.values() else token_infos
 
         return verify
@@ -244,17 +251,6 @@ class Requirements(SecurityHandlerFactory):  # type: ignore[misc]
 
 class NothingPresented(Exception):
     """No credentials that the operation speaks, and it needs some."""
-
-
-def _awaited(verify: Verify) -> Callable[[ConnexionRequest], Awaitable[Any]]:
-    """Ours are coroutine functions; Connexion's return the result or something to wait for."""
-    if inspect.iscoroutinefunction(verify):
-        return verify
-
-    async def verify_and_wait(request: ConnexionRequest) -> Any:
-        return await _result(verify(request))
-
-    return verify_and_wait
 
 
 async def _result(value: Any) -> Any:

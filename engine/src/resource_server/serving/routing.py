@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from starlette.exceptions import HTTPException
 
+from resource_server.contract.spec import VARIABLE
 from resource_server.serving.exchange import Exchange
 from resource_server.serving.plans import Plan
 
-_PARAMETER = re.compile(r"\{([^{}]*)\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _KINDS = {
@@ -83,10 +83,10 @@ class _Node:
         if "{" not in segment:
             self._concrete.setdefault(segment, _Node()).add(rest, plan)
             return
-        if any(plan.path_kinds.get(name) == "path" for name in _PARAMETER.findall("/".join(segments))):
+        if any(plan.path_kinds.get(name) == "path" for name in VARIABLE.findall("/".join(segments))):
             segment, rest = "/".join(segments), []  # it may have slashes, so it takes all that is left
         pattern = _pattern(segment, plan.path_kinds)
-        key = _PARAMETER.sub("{}", segment), pattern.pattern
+        key = VARIABLE.sub("{}", segment), pattern.pattern
         self._templated.setdefault(key, (pattern, _Node()))[1].add(rest, plan)
         # What says more comes first, and what takes all that is left comes last.
         self._templated = dict(

@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from resource_server.contract.spec import Contract, operations, scheme_kind
-
-_BEARER = ("oauth2", "openIdConnect", "bearer")
+from resource_server.contract.spec import TOKEN_KINDS, Contract, operations, scheme_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class Requirements:
 def requirements(contract: Contract) -> dict[str, Requirements]:
     """What each operation requires, by its method and path."""
     schemes = contract.get("components", {}).get("securitySchemes", {})
-    bearer = {name for name, scheme in schemes.items() if scheme_kind(scheme) in _BEARER}
+    bearer = {name for name, scheme in schemes.items() if scheme_kind(scheme) in TOKEN_KINDS}
     return {
         f"{method} {path}": Requirements(
             alternatives=tuple(
