@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from email.message import Message
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 
@@ -16,15 +17,16 @@ class MediaType(NamedTuple):
     essence: str
     parameters: Mapping[str, str]
 
-    @classmethod
-    def of(cls, text: str) -> "MediaType":
+    @staticmethod
+    @lru_cache(64)  # clients send the same few
+    def of(text: str) -> "MediaType":
         """What a `Content-Type` or the name of a declared media type says."""
         essence, _, rest = text.partition(";")
         if not rest.strip():
-            return cls(essence.strip().lower(), {})
+            return MediaType(essence.strip().lower(), {})
         message = Message()
         message["Content-Type"] = text
-        return cls(essence.strip().lower(), {name.lower(): value for name, value in message.get_params([])[1:]})
+        return MediaType(essence.strip().lower(), {name.lower(): value for name, value in message.get_params([])[1:]})
 
     @property
     def charset(self) -> str:

@@ -65,6 +65,12 @@ class Style:
         schema = self.types.items(self.schema)
         return schema, self.types.of(schema)
 
+    @cached_property
+    def _members(self) -> "list[Style]":
+        """How the members of an object are written if each is a parameter of its own."""
+        members = self.types.properties(self.schema).items()
+        return [Style(name, "form", explode=True, schema=schema, types=self.types) for name, schema in members]
+
     def of_pairs(self, pairs: Pairs, decode: Callable[[str], str] = unquote_plus) -> Any:
         """The value among the pairs of a query or a form; `ABSENT` without one."""
         kinds = self.kinds
@@ -111,10 +117,10 @@ class Style:
     def _exploded(self, pairs: Pairs, decode: Callable[[str], str]) -> Any:
         """An object whose members are parameters of their own."""
         value: dict[str, Any] = {}
-        for name, schema in self.types.properties(self.schema).items():
-            member = Style(name, "form", explode=True, schema=schema, types=self.types).of_pairs(pairs, decode)
+        for style in self._members:
+            member = style.of_pairs(pairs, decode)
             if member is not ABSENT:
-                value[name] = self.types.value(member, schema) if isinstance(member, str) else member
+                value[style.name] = self.types.value(member, style.schema) if isinstance(member, str) else member
         if self.types.is_open(self.schema):
             for name, text in pairs:
                 if name not in value and name not in self.taken:
@@ -141,7 +147,7 @@ class Style:
             for key in keys[:-1]:
                 node = node.setdefault(key, {})
                 if not isinstance(node, dict):
-                    return {self.name: decode(text)}
+                    return decode(text)  # it is a value and an object at once, which nothing declares
             if isinstance(node.setdefault(keys[-1], []), list):
                 node[keys[-1]].append(decode(text))
         return self._grown(tree, self.schema) if tree else ABSENT
@@ -214,9 +220,9 @@ class Parameter:
         self._types = types
         self._validator = schemas.of_requests(schema)
         self.default = _default(schema, types)
-        name = self.name
-        if self.location in ("path", "header", "cookie"):
-            name = name.replace("-", "_") if self.location == "path" else name.replace("-", "_").lower()
+        name = self.name if self.location in ("query", "querystring") else self.name.replace("-", "_")
+        if self.location in ("header", "cookie"):
+            name = name.lower()
         self.argument: str = pythonic(name) if pythonic_params else sanitized(name)
         self.is_argument = False
         """Whether the handler takes it."""

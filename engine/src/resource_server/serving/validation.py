@@ -133,6 +133,8 @@ class _Body:
                 for name, schema in self._types.properties(self._schema).items()
             }
 
+        self._owned = {each for field in self._fields.values() for each in field.names}
+
     def prepare(self) -> None:
         """Compile its schema now."""
         self._validator.prepare()
@@ -172,8 +174,7 @@ class _Body:
                 found = field.read([pair for each in field.names for pair in by_name.get(each, ())])
                 if found is not ABSENT:
                     value[name] = found
-        owned = {each for field in self._fields.values() for each in field.names}
-        for name in [each for each in by_name if each not in owned]:
+        for name in [each for each in by_name if each not in self._owned]:
             value[name] = self._undeclared(name, by_name[name], problems)
         self._check({**value, **{name: self._placeholder(name, count) for name, count in files.items()}}, problems)
         return value
