@@ -395,6 +395,26 @@ def test_what_is_told_is_bounded() -> None:
     assert time.perf_counter() - begun < 1
 
 
+@pytest.mark.parametrize(("field", "value"), [("z[x]", {"z[x]": "1"}), ("a", {"a": 1}), ("a[x]", {"a[x]": "1"})])
+def test_field_of_a_form_keeps_its_name(field: str, value: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": {"a": INT}}
+    client = served("3.0.3", {"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": schema}}}})
+    assert client.post("/x", data={field: "1"}).status_code == 200
+    assert [{"body": value}] == SEEN
+
+
+@pytest.mark.parametrize("media_type", ["application/x-www-form-urlencoded", "multipart/form-data"])
+def test_deep_object_of_a_form_is_one_field(media_type: str) -> None:
+    schema = {"type": "object", "properties": {"at": POINT}}
+    content = {media_type: {"schema": schema, "encoding": {"at": {"style": "deepObject", "explode": True}}}}
+    client = served("3.0.3", {"requestBody": {"content": content}})
+    parts: dict[str, Any] = {"data": {"at[x]": "1", "at[y]": "2"}}
+    if media_type.startswith("multipart"):
+        parts = {"files": {name: (None, text) for name, text in parts["data"].items()}}
+    assert client.post("/x", **parts).status_code == 200
+    assert SEEN == [{"body": {"at": {"x": 1, "y": 2}}}]
+
+
 def test_many_fields_of_a_form_take_linear_time() -> None:
     schema = {"type": "object", "properties": {"a": INT, "b": POINT, "c": {**POINT, "additionalProperties": INT}}}
     client = served("3.0.3", {"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": schema}}}})

@@ -1,7 +1,7 @@
 """What the contract says of requests: their parameters and bodies, validated and as handlers get them."""
 
 import copy
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_plus
@@ -119,7 +119,6 @@ class _Body:
         self._strict = strict
         followed = compiled.types.followed(self._schema)
         self.default = followed.get("default", ABSENT) if isinstance(followed, dict) else ABSENT
-        self._decode = str if media_type.essence == MULTIPART else unquote_plus
         self._fields: dict[str, _Field] = {}
         if media_type.essence in (FORM, MULTIPART):
             encoding = definition.get("encoding", {})
@@ -132,8 +131,8 @@ class _Body:
                 )
                 for name, schema in self._types.properties(self._schema).items()
             }
-
         self._owned = {each for field in self._fields.values() for each in field.names}
+        self._deep = {name for name, field in self._fields.items() if field.is_deep}
 
     def prepare(self) -> None:
         """Compile its schema now."""
@@ -150,42 +149,48 @@ class _Body:
             self._check(value, problems)
             return value
         if media_type.essence == FORM:
-            return self._form(pairs_of(_text(data, media_type)), {}, problems)
+            return self._form(pairs_of(_text(data, media_type)), {}, problems, unquote_plus)
         if media_type.essence == MULTIPART:
             texts, files = await _parts(scope, data)
-            return self._form(texts, files, problems)
+            return self._form(texts, files, problems, str)
         if media_type.is_text:
             values = list(self._types.values(_text(data, media_type), self._schema))
             self._check(next(filter(self._validator.is_valid, values), values[0]), problems)
         return data  # it is the handler's to judge
 
-    def _form(self, pairs: Pairs, files: dict[str, int], problems: Problems) -> dict[str, Any]:
+    def _form(
+        self, pairs: Pairs, files: dict[str, int], problems: Problems, decode: Callable[[str], str]
+    ) -> dict[str, Any]:
         """The fields of a form; of files only their number is known, and for each stands an empty text."""
-        value: dict[str, Any] = {}
         by_name: dict[str, Pairs] = {}
-        for pair in pairs:
-            by_name.setdefault(pair[0].partition("[")[0], []).append(pair)
+        for name, text in pairs:
+            base = name.partition("[")[0]
+            by_name.setdefault(base if base in self._deep else name, []).append((name, text))
+        value = self._declared(by_name, files, problems, decode)
+        for name in [each for each in by_name if each not in self._owned]:
+            if self._strict:
+                problems.add("body", None, f"#/{name}", "it is not declared")
+            schema = self._types.property(self._schema, name)
+            values = [self._types.value(decode(text), schema) for _, text in by_name[name]]
+            value[name] = values[0] if len(values) == 1 else values
+        self._check({**value, **{name: self._placeholder(name, count) for name, count in files.items()}}, problems)
+        return value
+
+    def _declared(
+        self, by_name: Mapping[str, Pairs], files: Mapping[str, int], problems: Problems, decode: Callable[[str], str]
+    ) -> dict[str, Any]:
+        """The values of the fields that the contract names."""
+        value: dict[str, Any] = {}
         for name, field in self._fields.items():
             if field.is_file and name in by_name:
                 problems.add("body", None, f"#/{name}", "it must be a file")
             elif name in files and not field.may_be_file:
                 problems.add("body", None, f"#/{name}", "it must be text, and not a file")
             elif name not in files:
-                found = field.read([pair for each in field.names for pair in by_name.get(each, ())])
+                found = field.read([pair for each in field.names for pair in by_name.get(each, ())], decode)
                 if found is not ABSENT:
                     value[name] = found
-        for name in [each for each in by_name if each not in self._owned]:
-            value[name] = self._undeclared(name, by_name[name], problems)
-        self._check({**value, **{name: self._placeholder(name, count) for name, count in files.items()}}, problems)
         return value
-
-    def _undeclared(self, name: str, pairs: Pairs, problems: Problems) -> Any:
-        """The value of a field that the contract doesn't name."""
-        if self._strict:
-            problems.add("body", None, f"#/{name}", "it is not declared")
-        schema = self._types.property(self._schema, name)
-        values = [self._types.value(self._decode(text), schema) for _, text in pairs]
-        return values[0] if len(values) == 1 else values
 
     def _placeholder(self, name: str, count: int) -> Any:
         field = self._fields.get(name)
@@ -212,21 +217,22 @@ class _Field:
             multipart and is_object and not encoding.keys() & {"style", "explode"}
         )
         written = encoding.get("style", "form")
+        self.is_deep = written == "deepObject"
         self._style = replace(style, style=written, explode=encoding.get("explode", written == "form"))
-        self._decode = str if multipart else None
+        if self._is_json:
+            self._style = replace(style, schema={"type": "string"})
         self.names = self._style.names() or {style.name}
 
-    def read(self, pairs: Pairs) -> Any:
+    def read(self, pairs: Pairs, decode: Callable[[str], str]) -> Any:
         """The value among those of the form.
 
         Raises:
             ValueError: It is no JSON, and must be.
         """
         style = self._style
-        if self._is_json:
-            text = replace(style, schema={"type": "string"}).of_pairs(pairs, *filter(None, [self._decode]))
-            return text if text is ABSENT else json_value(text)
-        value = style.of_pairs(pairs, *filter(None, [self._decode]))
+        value = style.of_pairs(pairs, decode)
+        if self._is_json and value is not ABSENT:
+            return json_value(value)
         return style.types.value(value, style.schema) if isinstance(value, str) else value
 
 
