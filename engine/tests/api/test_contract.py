@@ -76,6 +76,9 @@ def add_second_oauth2(contract: dict[str, Any]) -> None:
     private(contract)["security"] = [{"oauth2": [], "other": []}]
 
 
+FILE = {"type": "string", "format": "binary"}
+
+
 def limited(limit: int) -> dict[str, int]:
     return {"limit": limit}
 
@@ -139,6 +142,16 @@ COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda c: private(c).update(
             operationId=f"{__name__}.limited",
             parameters=[{"name": "limit", "in": "query", "schema": {"type": "integer"}}],
+        ),
+        f"GET /api/private: {__name__}.limited asks for 'limit', which a request need not have: give the argument",
+    ),
+    "a file that a request need not have": (
+        lambda c: private(c).update(
+            operationId=f"{__name__}.limited",
+            requestBody={
+                "required": True,
+                "content": {"multipart/form-data": {"schema": {"type": "object", "properties": {"limit": FILE}}}},
+            },
         ),
         f"GET /api/private: {__name__}.limited asks for 'limit', which a request need not have: give the argument",
     ),

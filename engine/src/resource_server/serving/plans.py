@@ -77,6 +77,7 @@ class Plan:
         )
         self._body_has_default = body_name in _with_default(self.handler)
         self._files = files_of(declared, compiled)
+        self._required_files = self._files.keys() & _required_fields(declared, compiled)
         self._from_tokens = [
             name
             for name in _FROM_TOKENS
@@ -97,7 +98,7 @@ class Plan:
         """What the handler doesn't take, and what it asks for that no request is sure to have."""
         name = self.declared.name
         handler = self.operation_id
-        fed = {"context_", *self._from_tokens, *self._files}
+        fed = {"context_", *self._from_tokens, *self._required_files}
         if self.declared.body is not None:
             fed.add(self._sanitize(self.declared.body.get("x-body-name", "body")))
         for each in self._parameters:
@@ -183,6 +184,14 @@ def files_of(declared: Declared, compiled: Compiled) -> dict[str, bool]:
                 if is_file(types.followed(types.items(schema) if several else schema)) or len(kinds) == len(ANYTHING):
                     found[field] = several
     return found
+
+
+def _required_fields(declared: Declared, compiled: Compiled) -> set[str]:
+    """The fields that each form of a body must have, if there must be one."""
+    body = declared.body or {}
+    schemas = [compiled.types.followed(each.get("schema", {})) for each in body.get("content", {}).values()]
+    fields = [set(schema.get("required", ())) for schema in schemas if isinstance(schema, dict)]
+    return set.intersection(*fields) if body.get("required") and fields else set()
 
 
 def _path_kinds(declared: Declared, compiled: Compiled) -> Iterator[tuple[str, str]]:
