@@ -229,6 +229,17 @@ def test_deleted_file_is_made_anew_for_proofs_made_after_that(file: Path) -> Non
     assert not second.use(b"2", later)
 
 
+def test_deleted_log_of_the_file_forgets_nothing(file: Path) -> None:
+    first, second, ends = SQLiteReplays(file), SQLiteReplays(file), until()
+    second.use(b"0", ends)
+    assert first.use(b"1", ends)
+    for path in file.parent.glob("*-*-*"):
+        path.unlink()
+    assert refused(first, b"2", made=-1)
+    assert not used(second, b"1", ends)
+    assert not used(SQLiteReplays(file), b"1", ends)
+
+
 def test_file_that_was_deleted_long_ago_costs_nobody_anything(file: Path) -> None:
     clock = Clock()
     parent, worker = SQLiteReplays(file, clock), SQLiteReplays(file, clock)
@@ -262,7 +273,7 @@ def test_file_that_is_deleted_while_many_use_it_still_accepts_each_proof_once(fi
         running = [threads.submit(hammer, memory) for memory in stores]
         for _ in range(5):
             time.sleep(0.2)
-            for path in file.parent.iterdir():
+            for path in sorted(file.parent.iterdir()):  # as a shell does: the database, then its log
                 path.unlink(missing_ok=True)
         accepted = Counter(number for each in running for number in each.result())
     assert accepted

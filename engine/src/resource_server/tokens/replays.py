@@ -21,6 +21,8 @@ _SWEEP_SECONDS = 10
 _SWEPT_AT_ONCE = 1_000  # some milliseconds, so that no request waits long for the sake of others
 _WAIT_SECONDS = 0.5  # for threads of this process, and again for other processes
 
+_Identity = tuple[int, int]
+
 
 class Replays(Protocol):
     """Remembers proofs, for all processes and machines that share it."""
@@ -48,7 +50,8 @@ class SQLiteReplays:
     can't be used either.
 
     Args:
-        path: The file, or a link to it, which is made if need be. Whoever can write there can forget proofs.
+        path: The file, or a link to it, which is made if need be. Whoever can write there can forget proofs: a new
+            process can't know that there was a `-wal` beside it, which holds the last ones.
         clock: The time in seconds since the epoch; for tests.
         has_room: Whether the disk has room for another proof; for tests.
     """
@@ -66,7 +69,9 @@ class SQLiteReplays:
         self._outages = Outages(sqlite3.Error, OSError)
         self._connection: sqlite3.Connection | None = None
         self._inherited: list[sqlite3.Connection] = []
-        self._file: tuple[int, int] | None = None
+        self._file: _Identity | None = None
+        self._log_path = path
+        self._log: _Identity | None = None
         self._pid = 0
         self._sweep_at = 0.0
 
@@ -103,7 +108,7 @@ class SQLiteReplays:
         used = connection.execute(
             "INSERT OR IGNORE INTO proofs SELECT ?, ? WHERE ? > (SELECT until FROM forgotten)", (proof_id, until, until)
         )
-        if _identity(self._path) != self._file:
+        if not self._same_files():
             raise ReplaysUnavailable  # whoever has another file by now doesn't know of it
         if used.rowcount == 1:
             return True
@@ -132,16 +137,25 @@ class SQLiteReplays:
         if self._connection and self._pid != os.getpid():  # closing it here would take its files from the other process
             self._inherited.append(self._connection)
             self._connection = None
-        if self._connection and _identity(self._path) == self._file:
+        if self._connection and self._same_files():
             return self._connection
+        in_use = self._connection is not None
         self._close()
         file = self._path.resolve() if self._path.exists() else self._make()
         connection = connect(file, _WAIT_SECONDS, self._clock())
         self._connection, self._pid = connection, os.getpid()
         known, self._file = self._file, _identity(file)
+        self._log_path = file.with_name(f"{file.name}-wal")
+        self._log = _identity(self._log_path)
         if known not in (None, self._file):
             connection.execute("UPDATE forgotten SET until = max(until, made + ?)", (LIFETIME,))
+        elif in_use:
+            connection.execute("UPDATE forgotten SET until = max(until, ?)", (self._clock() + LIFETIME,))
         return connection
+
+    def _same_files(self) -> bool:
+        """Whether those of the path, which all other processes have, are those of the connection."""
+        return _identity(self._path) == self._file and _identity(self._log_path) == self._log
 
     def _make(self) -> Path:
         """Make a file of a new name, and the link.
@@ -163,7 +177,7 @@ class SQLiteReplays:
                 connection.close()
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> _Identity | None:
     try:
         status = os.stat(path)  # noqa: PTH116  # for each proof, and it takes half the time
     except FileNotFoundError:
