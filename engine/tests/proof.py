@@ -40,12 +40,17 @@ def public(every: int) -> Command:
     return "env", f"PYTHONPATH={SAMPLE}", PYTHON, "-m", "tests.survey", "--every", str(every)
 
 
+def clients(every: int) -> Command:
+    return "env", f"PYTHONPATH={SAMPLE}", PYTHON, "-m", "tests.public_clients", "--every", str(every)
+
+
 STEPS: dict[str, tuple[Command, Command]] = {
     "mutants": (mutants(), mutants("headers")),
     "a soak": (soak("--minutes", "10"), soak("--minutes", "8", "--tempo", "6")),
     "many cases": (cases(10_000), cases(1_000)),
     "a survey of a contract": (survey(10_000), survey(200)),
     "public contracts": (public(1), public(40)),
+    "clients of public contracts": (clients(1), clients(6)),
 }
 """What is run of each part, and of its sample."""
 

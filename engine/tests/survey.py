@@ -114,7 +114,7 @@ def survey(name: str) -> Outcome:
     module = "survey_" + re.sub(r"\W", "_", name)
     with TemporaryDirectory() as folder:
         try:
-            compiled = _served_from(folder, name, module)
+            compiled = served_from(folder, name, module)
             with Tenant().running() if name in CALLED else nullcontext(None) as tenant:
                 issuer = tenant.url if tenant else "https://tenant.example.com/"
                 settings = Settings(issuers=(issuer,), audience=AUDIENCE)
@@ -135,7 +135,7 @@ def survey(name: str) -> Outcome:
     return Outcome(name, "started", "", compiled.contract["openapi"], count, cpu, wrong)
 
 
-def _served_from(folder: str, name: str, module: str) -> Compiled:
+def served_from(folder: str, name: str, module: str) -> Compiled:
     """A contract, and its handlers, in a folder where Python finds them."""
     document = read_contract(prepared(read_document(PACKAGES / name), module))
     (Path(folder) / "openapi.json").write_text(json.dumps(document))

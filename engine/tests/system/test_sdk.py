@@ -60,6 +60,20 @@ def test_view_describes_alternatives_of_any_contract() -> None:
     assert items["post"]["description"].startswith("Scopes: read:items and write:items.\n\nError default: ")
 
 
+def test_view_has_what_every_generator_makes_code_of() -> None:
+    """Netlify's contract has a schema `file`, Asana's operations with two tags, and Train Travel's a webhook."""
+    contract = yaml.safe_load(SPECIFICATION.read_text())
+    file = {"$ref": "#/components/schemas/file"}
+    contract["components"]["schemas"] |= {"file": {"type": "object"}, "files": {"type": "array", "items": file}}
+    contract["paths"]["/api/public"]["get"]["tags"] = ["One", "Two"]
+    contract |= {"openapi": "3.1.0", "webhooks": {}}
+    view = generator_view(contract, SERVER)
+    assert view["components"]["schemas"]["files"]["items"] == {"$ref": "#/components/schemas/FileSchema"}
+    assert view["components"]["schemas"]["FileSchema"] == {"type": "object"}
+    assert view["paths"]["/api/public"]["get"]["tags"] == ["One"]
+    assert "webhooks" not in view
+
+
 @pytest.mark.parametrize(
     ("title", "name"),
     [

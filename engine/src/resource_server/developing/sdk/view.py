@@ -6,8 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from resource_server.contract.spec import Contract, inlined, operations
+from resource_server.contract.structure import places
 
 Security = list[dict[str, list[str]]]
+
+_SCHEMAS = "#/components/schemas/"
+
+_TYPES = {"any", "array", "binary", "boolean", "date", "datetime", "file", "integer", "map", "number", "object", "set"}
+_TYPES |= {"string", "uri", "uuid"}
+"""What generators take for their own types, though it is the name of a schema."""
 
 
 def generator_view(contract: Contract, server: str) -> Contract:
@@ -17,6 +24,9 @@ def generator_view(contract: Contract, server: str) -> Contract:
       by its method and path.
     - Access tokens belong to an HTTP bearer scheme. With an OAuth2 scheme TypeScript's client sends a token without the
       word Bearer, Java's and Ruby's ask for a whole OAuth2 client, and Go's for a module of one.
+    - An operation has one tag, so that one class has it: TypeScript's doesn't compile with two.
+    - A schema doesn't have the name of a type, like `file`.
+    - There are no webhooks: who calls the API is called by them, and Python's client of one is no Python.
     - An operation's description ends with its scopes, which such a scheme doesn't have, and its errors, which not every
       template shows.
 
@@ -26,6 +36,8 @@ def generator_view(contract: Contract, server: str) -> Contract:
     """
     view, resolved = copy.deepcopy(contract), inlined(contract)
     view["servers"] = [{"url": server}]
+    view.pop("webhooks", None)
+    _rename_schemas(view)
     schemes = view.get("components", {}).get("securitySchemes", {})
     for name, scheme in schemes.items():
         schemes[name] = _bearer(scheme)
@@ -63,6 +75,21 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+def _rename_schemas(view: dict[str, Any]) -> None:
+    schemas = view.get("components", {}).get("schemas", {})
+    renamed = {name: f"{name[0].upper()}{name[1:]}Schema" for name in schemas if name.lower() in _TYPES}
+    if not renamed:
+        return
+    view["components"]["schemas"] = {renamed.get(name, name): schema for name, schema in schemas.items()}
+    targets = {f"{_SCHEMAS}{name}": f"{_SCHEMAS}{other}" for name, other in renamed.items()}
+    for place in places(view):
+        if place.kind == "schema" and isinstance(place.node, dict):
+            mapping = place.node.get("discriminator", {}).get("mapping", {})
+            for node, name in ((place.node, "$ref"), *((mapping, value) for value in mapping)):
+                if name in node:
+                    node[name] = targets.get(node[name], node[name])
+
+
 def _bearer(scheme: dict[str, Any]) -> dict[str, Any]:
     if scheme.get("type") not in ("oauth2", "openIdConnect"):
         return scheme
@@ -76,6 +103,8 @@ def _without_scopes(security: Security) -> Security:
 
 def _describe(shown: dict[str, Any], known: Mapping[str, Any], security: Security, names: Mapping[str, str]) -> None:
     shown["operationId"] = names[shown["operationId"]]
+    if "tags" in shown:
+        shown["tags"] = shown["tags"][:1]
     if "security" in shown:
         shown["security"] = _without_scopes(shown["security"])
     paragraphs = (known.get("description", "").strip(), *_notes(known, security))
