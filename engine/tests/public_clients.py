@@ -50,7 +50,7 @@ def faults(name: str) -> Iterator[str]:
             done = shell(command, folder, SDK=str(client)) if generated.returncode == 0 else generated
             if done.returncode:
                 yield f"{language}: {(done.stdout + done.stderr).strip()[-600:]}"
-        tested = run(api("contract", *spec, "--examples", "1", "--max-time", "60"), environ)
+        tested = run(api("contract", *spec, "--examples", "1", "--max-time", "30"), environ)
         count = re.search(r"(\d+) passed, \d+ failed, \d+ not run\Z", tested.stdout.rstrip())
         if tested.returncode not in (0, 1) or "Traceback" in tested.stderr or not (count and int(count[1])):
             yield f"contract: exit code {tested.returncode}: {tested.stderr.strip()[-600:]}"
