@@ -11,6 +11,7 @@ import flask
 import httpx
 import pytest
 import yaml
+from connexion.lifecycle import ConnexionResponse
 
 from resource_server.contract.spec import ContractError
 from resource_server.serving.background import in_background
@@ -128,6 +129,10 @@ async def raises_its_own() -> None:
 
 @handler
 def raises_own() -> None:
+    raise Own
+
+
+async def raises_own_later() -> None:
     raise Own
 
 
@@ -264,3 +269,23 @@ def test_second_contract_needs_a_place_of_its_own(tmp_path: Path) -> None:
 
 
 globals().update(HANDLERS)
+
+
+@pytest.mark.parametrize("name", ["raises_own", "raises_own_later"])
+def test_error_handler_of_connexions_kind_answers_what_a_handler_raises(name: str, tmp_path: Path) -> None:
+    """Hooks see the answer, as they see those of Flask's error handlers."""
+    paths = {"/own": {"get": {"operationId": f"tests.api.test_flask.{name}", "security": [], **PLAIN}}}
+    contract = {"openapi": "3.0.3", "info": {"title": "Own", "version": "1"}, "paths": paths}
+    spec = tmp_path / "openapi.yaml"
+    spec.write_text(yaml.safe_dump(contract))
+    app = create_app(Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE), specification=spec)
+    app.add_error_handler(Own, lambda _, error: ConnexionResponse(status_code=418, body=type(error).__name__))
+    statuses: list[int] = []
+
+    def note(response: flask.Response) -> flask.Response:
+        statuses.append(response.status_code)
+        return response
+
+    app.app.after_request(note)
+    answer = app.test_client().get("/own")
+    assert (answer.status_code, answer.text, statuses) == (418, "Own", [418])

@@ -13,7 +13,6 @@ from connexion.operations.openapi import OpenAPIOperation
 from connexion.resolver import Resolver
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
-from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 
 from resource_server.contract.checks import remarks
 from resource_server.contract.compiled import Compiled
@@ -35,6 +34,7 @@ from resource_server.serving.swagger import SwaggerUI
 from resource_server.serving.threads import Threads
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
+from resource_server.tokens.errors import SecurityError
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +67,6 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         lifespan: Lifespan,
         observers: list[Callable[[Record], None]],
     ) -> None:
-        self.app = Flask(import_name)
-        self.app.register_error_handler(WerkzeugHTTPException, _as_starlettes)
         self._settings = settings
         self._validator = validator
         self._lifespan = lifespan
@@ -77,6 +75,9 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         self._health = Health(validator)
         self._threads = Threads()
         self._errors = Errors(self._threads.run, development=settings.development)
+        self.app = Flask(import_name, self._errors)
+        for ours in (HTTPException, SecurityError):
+            self.app.register_error_handler(ours, self.app.problem)
         self._routes = Routes()
         self._contracts: list[Contract] = []
         self._bases: set[str] = set()
@@ -251,8 +252,3 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
 _PREPARED = 100  # operations; of a larger contract each schema is compiled when it is first needed
 _HIDDEN = "%s: `%s` is its parameter. What the token says is in connexion.context, by the same name"
 _OPTIONS = {"pythonic_params", "strict_validation", "validate_responses"}
-
-
-def _as_starlettes(error: WerkzeugHTTPException) -> NoReturn:
-    """Flask's error, for the handlers of Connexion."""
-    raise HTTPException(error.code or 500, error.description) from error

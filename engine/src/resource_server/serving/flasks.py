@@ -6,31 +6,39 @@ import io
 import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import flask
 from connexion.frameworks.flask import FlaskJSONProvider, IntegerConverter, NumberConverter
 from flask.signals import request_started
 from starlette.types import Scope
-from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_host
 
 from resource_server.serving.exchange import EXCHANGE, Answer, Exchange
 from resource_server.serving.plans import Plan
+from resource_server.serving.problems import Errors, cause_of, draws_itself
 from resource_server.serving.routing import not_allowed
 
 
 class Flask(flask.Flask):
-    """Flask, told which operation a request is for: it has been routed, and routes only what is no operation's."""
+    """Flask, told which operation a request is for: it has been routed, and routes only what is no operation's.
 
-    def __init__(self, import_name: str) -> None:
+    Errors are answered as Flask does it, but where it has a page in HTML there is a problem document.
+
+    Args:
+        import_name: The package that it belongs to.
+        errors: Makes problem documents.
+    """
+
+    def __init__(self, import_name: str, errors: Errors) -> None:
         super().__init__(import_name, static_folder=None)  # it would serve a folder of that name to everybody
         self.json = FlaskJSONProvider(self)
         self.url_map.converters.update(float=NumberConverter, int=IntegerConverter)
-        # What no error handler of Flask's answers, those of Connexion do.
-        self.config.update(PROPAGATE_EXCEPTIONS=True, TRAP_BAD_REQUEST_ERRORS=True, TRAP_HTTP_EXCEPTIONS=True)
+        self.config["PROPAGATE_EXCEPTIONS"] = False
+        self._errors = errors
         self.rules: dict[Plan, Rule] = {}
         """The operations' rules, which Flask itself only builds URLs by."""
 
@@ -43,6 +51,28 @@ class Flask(flask.Flask):
             get_host(request.environ, trusted)
         make_adapter = partial(super().create_url_adapter, request)
         return _Routed(self.rules[exchange.plan], exchange.scope["path_params"], make_adapter)
+
+    def make_response(self, rv: Any) -> flask.Response:
+        """The response for what a view, a hook or an error handler has returned."""
+        if isinstance(rv, HTTPException) and not draws_itself(rv):
+            return self.problem(rv)
+        return super().make_response(rv)
+
+    def problem(self, error: Exception) -> flask.Response:
+        """The problem document of an error."""
+        exchange: Exchange | None = flask.request.environ.get(EXCHANGE)
+        answered = None
+        if exchange is not None:
+            exchange.plan = None  # an error is held against no declaration
+            answered = self._errors.handled(exchange, cause_of(error))
+        answered = answered or self._errors.problem(exchange, error)
+        response = self.response_class(answered.body, answered.status)
+        response.headers.clear()
+        response.headers.extend((name.decode("latin-1"), value.decode("latin-1")) for name, value in answered.fields)
+        return response
+
+    def log_exception(self, *arguments: Any) -> None:
+        """Nothing: problem documents are logged as they are made."""
 
 
 class _Routed:
@@ -63,6 +93,13 @@ class _Routed:
 
     def __getattr__(self, name: str) -> Any:  # for `url_for`
         return getattr(self._adapter, name)
+
+
+class Failure(NamedTuple):
+    """What a hook or a coroutine handler has raised, or Flask itself before any of them."""
+
+    error: Exception
+    early: bool = False
 
 
 class Steps:
@@ -86,17 +123,17 @@ class Steps:
         """Answer a request in a thread, where everything may block.
 
         Raises:
-            BaseException: What no error handler of Flask's has answered.
+            BaseException: What Flask doesn't answer.
         """
         context = self._app.request_context(environ(exchange))
         failure: BaseException | None = None
         try:
-            context.push()
             try:
+                context.push()
                 response = self._step("full_dispatch_request", context)()
-            except Exception as error:  # noqa: BLE001  # it is raised again, when those who listen have been told
+            except Exception as error:  # noqa: BLE001  # which is what an error handler of Flask's may answer
                 failure = error
-                response = self._step("handle_exception", context)(error)
+                response = self._failed(context, error)
             return as_answer(response, context.request)
         except BaseException as error:
             failure = error
@@ -104,30 +141,51 @@ class Steps:
         finally:
             context.pop(failure)
 
+    def _failed(self, context: Any, error: Exception) -> Response:
+        exchange: Exchange = context.request.environ[EXCHANGE]
+        if exchange.trace:
+            exchange.trace.failed(error)
+        response: Response = self._step("handle_exception", context)(error)
+        return response
+
+    def _handled(self, context: Any, failure: Exception) -> Any:
+        try:
+            raise failure  # noqa: TRY301  # Flask looks at what has been raised
+        except Exception as error:  # noqa: BLE001
+            return self._step("handle_user_exception", context)(error)
+
     def begin(self, exchange: Exchange) -> tuple[Any, Any]:
         """Do what comes before a coroutine handler; returns the context, and what a hook has answered in its place."""
         context = self._app.request_context(environ(exchange))
         try:
-            context.push()
+            try:
+                context.push()
+            except Exception as error:  # noqa: BLE001  # an error handler of Flask's may answer it
+                return context, Failure(error, early=True)
             try:
                 request_started.send(self._app, _async_wrapper=self._app.ensure_sync)
                 return context, self._step("preprocess_request", context)()
             except Exception as error:  # noqa: BLE001  # an error handler of Flask's may answer it
-                return context, self.failed(context, error)
+                return context, Failure(error)
         except BaseException as error:
             context.pop(error)
             raise
 
-    def failed(self, context: Any, error: Exception) -> Any:
-        """What Flask's error handlers answer to an error; raised again, if they don't."""
-        try:
-            return self._step("handle_user_exception", context)(error)
-        except Exception as raised:  # noqa: BLE001  # it is raised again, when those who listen have been told
-            return self._step("handle_exception", context)(raised)
+    def finish(self, context: Any, value: Any) -> tuple[Answer, Exception | None]:
+        """Do what comes after a coroutine handler: its value, or its failure, becomes the answer.
 
-    def finish(self, context: Any, value: Any) -> Answer:
-        """Do what comes after a coroutine handler: its value becomes the answer."""
-        return as_answer(self._step("finalize_request", context)(value), context.request)
+        Returns also what no error handler has answered.
+        """
+        failure = None
+        try:
+            if isinstance(value, Failure):
+                if value.early:
+                    raise value.error  # noqa: TRY301
+                value = self._handled(context, value.error)
+            response = self._step("finalize_request", context)(value)
+        except Exception as error:  # noqa: BLE001  # an error handler of Flask's may answer it
+            response, failure = self._failed(context, error), error
+        return as_answer(response, context.request), failure
 
     @cached_property  # from the first request on Flask takes no more of them
     def hooked(self) -> bool:

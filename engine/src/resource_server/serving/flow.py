@@ -14,7 +14,7 @@ from resource_server.serving.badrequest import Problems
 from resource_server.serving.bodies import comes_with_body, read_body
 from resource_server.serving.edge import Edge, own_path
 from resource_server.serving.exchange import Answer, ClientGone, Exchange, Page, Record, answer_of
-from resource_server.serving.flasks import Steps
+from resource_server.serving.flasks import Failure, Steps
 from resource_server.serving.health import Health
 from resource_server.serving.plans import Plan
 from resource_server.serving.problems import Errors, answer, problem
@@ -210,13 +210,15 @@ class Flow:
                     )
                     value = context.run(plan.answers.response, value)
                 except Exception as error:  # noqa: BLE001  # an error handler of Flask's may answer it
-                    value = await run(context.run, steps.failed, flask_context, error)
-            answered: Answer = await run(context.run, steps.finish, flask_context, value)
+                    value = Failure(error)
+            if isinstance(value, Failure):
+                run = self._threads.run  # error handlers may block
+            answered, failure = await run(context.run, steps.finish, flask_context, value)
         except BaseException as error:
             failure = error
             raise
         else:
-            return answered
+            return answered  # type: ignore[no-any-return]
         finally:
             await run(context.run, flask_context.pop, failure)
 

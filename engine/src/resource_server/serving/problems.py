@@ -1,9 +1,10 @@
 """Every error as a problem document (RFC 9457) with a stable `code`."""
 
+import asyncio
 import inspect
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +12,8 @@ from connexion.exceptions import ProblemException
 from connexion.lifecycle import ConnexionRequest
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from werkzeug.exceptions import default_exceptions
+from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
+from werkzeug.exceptions import InternalServerError, default_exceptions
 from werkzeug.http import HTTP_STATUS_CODES as STATUS_PHRASES
 
 from resource_server.serving.exchange import Answer, Exchange
@@ -63,48 +65,75 @@ class Errors:
         """What is answered to a request that has ended in an error."""
         handler = self._handler(error)
         if handler is None:
-            return self._problem(exchange, error)
-        request = ConnexionRequest(exchange.scope)
+            return self.problem(exchange, error)
         try:
-            answered = handler(request, error) if _is_async(handler) else await self._run(handler, request, error)
-            while inspect.isawaitable(answered):
-                answered = await answered
-            response = Response(answered.body, answered.status_code, answered.headers, answered.mimetype)
+            return await _answered(self._run, handler, exchange, error)
         except Exception as another:  # noqa: BLE001  # whatever the handler has raised
-            return self._problem(exchange, another)
-        return Answer(response.status_code, response.raw_headers, bytes(response.body))
+            return self.problem(exchange, another)
+
+    def handled(self, exchange: Exchange, error: Exception) -> Answer | None:
+        """What a handler of one's own answers to what Flask hasn't; for a thread, where it may block.
+
+        None, if there is no such handler.
+        """
+        handler = self._handler(error)
+        if handler is None:
+            return None
+        return asyncio.run(_answered(_at_once, handler, exchange, error))
 
     def _handler(self, error: Exception) -> Handler | None:
         """The handler for an error, the one for the nearest of its classes."""
-        if isinstance(error, HTTPException) and error.status_code in self._by_status:
-            return self._by_status[error.status_code]
+        status = error.status_code if isinstance(error, HTTPException) else getattr(error, "code", None)
+        is_refusal = isinstance(error, HTTPException | WerkzeugHTTPException)
+        if is_refusal and status in self._by_status:
+            return self._by_status[status]
         for each in type(error).__mro__:
             if each in self._handlers:
                 return self._handlers[each]
-            if each in (SecurityError, HTTPException):
+            if each in (SecurityError, HTTPException, WerkzeugHTTPException):
                 return None  # ours answer these, though somebody may have one for all exceptions
-        return None if isinstance(error, HTTPException) else self._by_status.get(500)
+        return self._by_status.get(500)
 
-    def _problem(self, exchange: Exchange, error: Exception) -> Answer:
-        record = exchange.record
-        headers: Mapping[str, str] | None = None
+    def problem(self, exchange: Exchange | None, error: Exception) -> Answer:
+        """The problem document of an error, which is written into the record of its request."""
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None
+        cause = None
+        unhandled = isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception)
+        error = cause_of(error)
         if isinstance(error, SecurityError):
             refusal = getattr(error, "refusal", None)
-            record.update(code=error.error, cause=refusal.name.lower() if refusal else None)
+            cause = refusal.name.lower() if refusal else None
             document, headers = error.problem, error.headers
             if self._development and isinstance(error, _EXPLAINED):
                 document = document | {"detail": f"{error.description.removesuffix('.')}.{DOCTOR}"}
         elif isinstance(error, HTTPException):
-            if error.status_code >= 500:
-                logger.error("%s", error.detail)
             document, headers = _of_http(error), error.headers
-            record["code"] = document["code"]
+        elif isinstance(error, WerkzeugHTTPException) and not unhandled:
+            document, headers = _of_flasks(error), error.get_headers()
         else:
-            document = problem(500)
-            cause = error.__cause__ if isinstance(error, Exit) and error.__cause__ else error
-            record.update(code=document["code"], cause=type(cause).__name__)
-            logger.error("A handler failed", exc_info=cause)
+            failure = error.__cause__ if isinstance(error, Exit) and error.__cause__ else error
+            document, cause = problem(500), type(failure).__name__
+            logger.error("A handler failed", exc_info=failure)
+        if cause is None and document["status"] >= 500:
+            logger.error("%s", document["detail"])
+        if exchange is not None:
+            exchange.record.update(code=document.get("code"), cause=cause)
         return answer(document, headers)
+
+
+async def _answered(
+    run: Callable[..., Awaitable[Any]], handler: Handler, exchange: Exchange, error: Exception
+) -> Answer:
+    request = ConnexionRequest(exchange.scope)
+    answered = handler(request, error) if _is_async(handler) else await run(handler, request, error)
+    while inspect.isawaitable(answered):
+        answered = await answered
+    response = Response(answered.body, answered.status_code, answered.headers, answered.mimetype)
+    return Answer(response.status_code, response.raw_headers, bytes(response.body))
+
+
+async def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 _EXPLAINED = (InvalidToken, InsufficientScope, InsufficientAuthentication)
@@ -124,23 +153,62 @@ def _of_http(error: HTTPException) -> dict[str, Any]:
     return document
 
 
-def answer(document: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Answer:
+def cause_of(error: Exception) -> Exception:
+    """What Flask has made an InternalServerError of, or the error itself."""
+    cause = error.original_exception if isinstance(error, InternalServerError) else None
+    return cause if isinstance(cause, Exception) else error
+
+
+def draws_itself(error: WerkzeugHTTPException) -> bool:
+    """Whether an error of Flask's has an answer of its own, and not only words."""
+    kind = type(error)
+    base = WerkzeugHTTPException
+    return (
+        error.response is not None or kind.get_response is not base.get_response or kind.get_body is not base.get_body
+    )
+
+
+def _of_flasks(error: WerkzeugHTTPException) -> dict[str, Any]:
+    """What is said is the detail, or if it is a dictionary members of the document, or if it is a list its errors."""
+    said: Any = error.description
+    document = problem(error.code or 500, said if isinstance(said, str) else None, told=True)
+    if isinstance(said, Mapping):
+        document |= {name: value for name, value in said.items() if name != "status"}
+    elif isinstance(said, list | tuple):
+        document["errors"] = said
+    return document
+
+
+def answer(document: Mapping[str, Any], headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None) -> Answer:
     """The answer that is a problem document."""
-    response = Response(json.dumps(document), document["status"], headers, "application/problem+json")
-    return Answer(response.status_code, response.raw_headers, bytes(response.body))
+    body = json.dumps(document, default=str).encode()
+    others = headers.items() if isinstance(headers, Mapping) else headers or ()
+    fields = [(name.lower(), value) for name, value in others]
+    fields = [each for each in fields if each[0] not in ("content-length", "content-type")]
+    fields += [("content-length", str(len(body))), ("content-type", "application/problem+json")]
+    return Answer(
+        document["status"], [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields], body
+    )
 
 
-def problem(status: int, detail: str | None = None) -> dict[str, Any]:
-    """The problem document of an error that has only its status, and perhaps something to say."""
+def problem(status: int, detail: str | None = None, *, told: bool = False) -> dict[str, Any]:
+    """The problem document of an error that has only its status, and perhaps something to say.
+
+    Args:
+        status: Of the answer.
+        detail: What there is to say, which of a failure is kept back.
+        told: Whether a handler has said it, and not the router.
+    """
     try:
         title, code = HTTPStatus(status).phrase, HTTPStatus(status).name.lower()
     except ValueError:
         title, code = "Error", f"http_{status}"
+    default = _FAILURE if status == 500 else title if told else _DETAILS.get(status, title)
     return {
         "type": "about:blank",
         "title": title,
         "status": status,
-        "detail": _FAILURE if status == 500 else _said(status, detail) or _DETAILS.get(status) or title,
+        "detail": (_said(status, detail) if told or status != 500 else None) or default,
         "code": code,
     }
 

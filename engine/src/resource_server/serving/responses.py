@@ -45,25 +45,27 @@ class Answers:
         if isinstance(answer, dict | list) and self.json:
             # What Connexion makes of it in the end, without its looking for the media type.
             return flask.current_app.response_class(JSONIFIER.dumps(answer), mimetype=self.json)
-        response: Response = self._as_response(self._typed(answer))
+        answer, headers = self._typed(answer)
+        response: Response = self._as_response(answer)
+        response.headers.update(headers)
         return response
 
-    def _typed(self, answer: Any) -> Any:
+    def _typed(self, answer: Any) -> tuple[Any, Headers]:
+        """What Connexion makes a response of, and the header fields that it would take for a dictionary."""
+        none = Headers()
         body = answer[0] if isinstance(answer, tuple) and answer else answer
         if isinstance(body, ConnexionResponse):
-            return answer
+            return answer, none
         if isinstance(body, Response):
-            return flask.current_app.make_response(answer)
+            return flask.current_app.make_response(answer), none
         body, status, headers = _taken_apart(answer)
-        headers = Headers(headers)
         if body is None or body is NoContent:
-            response = Response(status=status or 204, headers=headers)
+            response = Response(status=status or 204)
             response.headers.remove("Content-Type")
-            return response
+            return response, headers
         media_type = self._media_type(status or 200)
-        if media_type and "Content-Type" not in headers:
-            headers["Content-Type"] = media_type
-        return body, status or 200, headers
+        given = headers.get("Content-Type", media_type)
+        return (body, status or 200, {"Content-Type": given} if given else {}), headers
 
     @functools.cached_property
     def json(self) -> str | None:
@@ -76,14 +78,17 @@ class Answers:
         return media_types[0] if len(media_types) == 1 else None
 
 
-def _taken_apart(answer: Any) -> tuple[Any, int | None, Any]:
+def _taken_apart(answer: Any) -> tuple[Any, int | None, Headers]:
     """Body, status and header fields of what a handler has returned."""
     body, *rest = answer if isinstance(answer, tuple) else (answer,)
-    status: Any = rest.pop(0) if rest and (len(rest) > 1 or _is_status(rest[0])) else None
+    status: Any = rest.pop(0) if rest and (len(rest) > 1 or not isinstance(rest[0], _FIELDS)) else None
     if len(rest) > 1:
         raise TypeError("A handler may return a body, (body, status), (body, fields) or (body, status, fields).")
-    return body, None if status is None else int(getattr(status, "value", status)), rest[0] if rest else {}
+    if isinstance(status, Enum):
+        status = status.value
+    if isinstance(status, str):  # "202 Accepted"
+        status = status.partition(" ")[0]
+    return body, None if status is None else int(status), Headers(rest[0] if rest else None)
 
 
-def _is_status(value: object) -> bool:
-    return isinstance(value, int) or (isinstance(value, Enum) and isinstance(value.value, int))
+_FIELDS = (Mapping, Headers, list, tuple)
