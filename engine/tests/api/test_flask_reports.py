@@ -652,7 +652,7 @@ def ours(setup: Setup, kind: Callable[[Handler], Handler]) -> tuple[Any, Seen]:
 
 def fields(response: httpx.Response) -> list[tuple[str, str]]:
     """Its header fields but for those of the body, and those that are in each of our answers."""
-    others = ("content-length", "content-type", "x-request-id", "x-content-type-options", "referrer-policy")
+    others = ("content-length", "content-type", "date", "x-request-id", "x-content-type-options", "referrer-policy")
     found = [(name, value) for name, value in response.headers.multi_items() if name not in others]
     return sorted((name, value.partition(".")[0] if value.startswith("session=") else value) for name, value in found)
 
