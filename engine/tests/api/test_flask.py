@@ -12,6 +12,7 @@ import httpx
 import pytest
 import yaml
 from connexion.lifecycle import ConnexionResponse
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from resource_server.contract.spec import ContractError
 from resource_server.serving.background import in_background
@@ -289,3 +290,13 @@ def test_error_handler_of_connexions_kind_answers_what_a_handler_raises(name: st
     app.app.after_request(note)
     answer = app.test_client().get("/own")
     assert (answer.status_code, answer.text, statuses) == (418, "Own", [418])
+
+
+def test_wsgi_application_that_is_never_called_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    app = create_app(Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE))
+    app.complete()
+    assert "app.wsgi_app" not in caplog.text
+    app = create_app(Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE))
+    app.app.wsgi_app = ProxyFix(app.app.wsgi_app)
+    app.complete()
+    assert "app.wsgi_app has been replaced" in caplog.text

@@ -211,6 +211,8 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
     def complete(self) -> Flow:
         """Complete the application: nothing can be added to it afterwards."""
         if self._flow is None:
+            if "wsgi_app" in vars(self.app):
+                logger.warning(_UNCALLED)
             trace = None
             if self._settings.tracing:
                 from resource_server.serving.tracing import Tracing
@@ -250,5 +252,9 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
 
 
 _PREPARED = 100  # operations; of a larger contract each schema is compiled when it is first needed
+_UNCALLED = (
+    "app.wsgi_app has been replaced, like by ProxyFix, and no request passes it: TRUSTED_PROXIES says which proxies "
+    f"are believed. {_WRAP}"
+)
 _HIDDEN = "%s: `%s` is its parameter. What the token says is in connexion.context, by the same name"
 _OPTIONS = {"pythonic_params", "strict_validation", "validate_responses"}
