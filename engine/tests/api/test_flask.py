@@ -292,6 +292,21 @@ def test_error_handler_of_connexions_kind_answers_what_a_handler_raises(name: st
     assert (answer.status_code, answer.text, statuses) == (418, "Own", [418])
 
 
+def test_failure_of_an_error_handler_is_answered_once(tmp_path: Path) -> None:
+    paths = {"/own": {"get": {"operationId": "tests.api.test_flask.raises_own", "security": [], **PLAIN}}}
+    spec = tmp_path / "openapi.yaml"
+    spec.write_text(yaml.safe_dump({"openapi": "3.0.3", "info": {"title": "Own", "version": "1"}, "paths": paths}))
+    app = create_app(Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE), specification=spec)
+    calls: list[Exception] = []
+
+    def fails(_: Any, error: Exception) -> Any:
+        calls.append(error)
+        raise Own
+
+    app.add_error_handler(Own, fails)
+    assert (app.test_client().get("/own").status_code, len(calls)) == (500, 1)
+
+
 def test_wsgi_application_that_is_never_called_is_told(caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE))
     app.complete()

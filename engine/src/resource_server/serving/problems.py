@@ -79,7 +79,10 @@ class Errors:
         handler = self._handler(error)
         if handler is None:
             return None
-        return asyncio.run(_answered(_at_once, handler, exchange, error))
+        try:
+            return asyncio.run(_answered(_at_once, handler, exchange, error))
+        except Exception as another:  # noqa: BLE001  # whatever the handler has raised
+            return self.problem(exchange, another)
 
     def _handler(self, error: Exception) -> Handler | None:
         """The handler for an error, the one for the nearest of its classes."""
