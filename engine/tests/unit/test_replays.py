@@ -343,7 +343,7 @@ def test_process_that_is_killed_has_forgotten_nothing_that_it_has_accepted(file:
     memory, ends = SQLiteReplays(file), until()
     fork = multiprocessing.get_context("fork")
     for turn in range(3):
-        accepted = fork.Value("i", 0)
+        accepted = fork.Value("i", 0, lock=False)  # a lock might die with its holder
 
         def hammer(first: int, accepted: Any) -> None:
             own = SQLiteReplays(file)
