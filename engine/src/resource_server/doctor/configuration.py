@@ -71,7 +71,7 @@ def _audience(settings: Settings) -> Finding:
 def _contract(factory: str, settings: Settings) -> Iterator[Finding]:
     try:
         contract = read_contract(settings.specification)
-        make(factory, replace(settings, dpop="disabled", metrics_port=0))
+        app = make(factory, replace(settings, dpop="disabled", metrics_port=0))
     except (ApplicationError, ContractError) as error:
         yield Finding("contract", Verdict.FAILED, str(error), meaning="It isn't served.", advice="Mend it as it says.")
         return
@@ -79,6 +79,8 @@ def _contract(factory: str, settings: Settings) -> Iterator[Finding]:
     protected = sum(bool(security) and {} not in security for *_, security in found)
     counted = f"{settings.specification.name}: {len(found)} operations, {protected} of them need credentials"
     yield Finding("contract", Verdict.PASSED, counted)
+    for route, callers in app.beside.items():
+        yield Finding("beside it", Verdict.PASSED, route, meaning=callers)
     scopes = " ".join(declared_scopes(contract)) or "none"
     counts = "scope, scp and permissions" if settings.permissions else "scope and scp"
     yield Finding("scopes", Verdict.PASSED, scopes, meaning=f"They are looked for in {counts}.")

@@ -3,8 +3,9 @@
 Each operation finds the token that its request presents, has its requirements verified, and refuses with a challenge.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from connexion.lifecycle import ConnexionRequest
@@ -12,7 +13,6 @@ from connexion.utils import get_function_from_name
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from resource_server.contract.compiled import Declared
 from resource_server.contract.spec import TOKEN_KINDS, scheme_kind
 from resource_server.serving.exchange import Exchange
 from resource_server.serving.requirements import SECURITY_MAP, NothingPresented, Requirements, takes
@@ -41,16 +41,21 @@ class Authorization:
     """Authorizes the requests of one operation.
 
     Args:
-        declared: What the contract says of it.
+        security: Its requirements.
         schemes_by_name: The contract's security schemes.
         resource: What it belongs to.
+        operation: What else the contract says of it.
     """
 
     def __init__(
-        self, declared: Declared, schemes_by_name: Mapping[str, Mapping[str, Any]], resource: ProtectedResource
+        self,
+        security: Sequence[Mapping[str, list[str]]],
+        schemes_by_name: Mapping[str, Mapping[str, Any]],
+        resource: ProtectedResource,
+        operation: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        self._verify = Requirements(SECURITY_MAP).verification(declared.security, schemes_by_name)
-        schemes = [schemes_by_name[name] for requirement in declared.security for name in requirement]
+        self._verify = Requirements(SECURITY_MAP).verification(security, schemes_by_name)
+        schemes = [schemes_by_name[name] for requirement in security for name in requirement]
         self._schemes = tuple(
             dict.fromkeys(name for scheme in schemes for name in _spoken(scheme, resource.protection))
         )
@@ -58,8 +63,8 @@ class Authorization:
         self._protection = resource.protection._replace(schemes=token_schemes)
         self._validator = resource.validator
         self._url = resource.url
-        self._acr_values: str | None = declared.operation.get("x-acr-values")
-        self._max_age: int | None = declared.operation.get("x-max-age")
+        self._acr_values: str | None = operation.get("x-acr-values")
+        self._max_age: int | None = operation.get("x-max-age")
 
     async def __call__(self, exchange: Exchange) -> None:
         """Authorize a request.

@@ -1,7 +1,7 @@
 """The application, as users of Connexion and of Flask know it."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,9 +20,10 @@ from resource_server.contract.loading import load_contract, refuse
 from resource_server.contract.spec import Contract, ContractError, paths
 from resource_server.contract.spec import base_path as declared_base_path
 from resource_server.serving.authorization import Authorization
+from resource_server.serving.beside import Beside
 from resource_server.serving.edge import Edge
 from resource_server.serving.exchange import Page, Record
-from resource_server.serving.flasks import Flask, Steps, others, view
+from resource_server.serving.flasks import Flask, Steps, view
 from resource_server.serving.flow import Flow
 from resource_server.serving.health import LIVE, READY, Health
 from resource_server.serving.lifespans import answer_lifespan
@@ -83,6 +84,10 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         self._bases: set[str] = set()
         self._paths: set[str] = set()
         self._pages: dict[str, Page] = {}
+        self._public: set[str] = set()
+        self._default: Authorization | None = None
+        self.beside: dict[str, str] = {}
+        """Flask's routes beside the contract, and who may call each; known when the application is complete."""
         self._flow: Flow | None = None
 
     def add_api(  # Connexion's options, of which there are more
@@ -126,7 +131,15 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
                 logger.info(_HIDDEN, plan.declared.name, hidden)
         for remark in remarks(contract):
             logger.info("%s", remark)
-        blueprint = flask.Blueprint(flaskify_endpoint(base) or "/", __name__, url_prefix=base or None)
+        self._register(plans, flask.Blueprint(flaskify_endpoint(base) or "/", __name__, url_prefix=base or None), name)
+        if not self._contracts and (security := contract.get("security")):
+            self._default = Authorization(security, compiled.schemes, self._resource)
+        self._contracts.append(contract)
+        self._bases.add(base)
+        self._paths |= {base + path for path in paths(contract)}
+        self._add_pages(contract, base)
+
+    def _register(self, plans: Iterable[Plan], blueprint: flask.Blueprint, name: str | None) -> None:
         for plan in plans:
             blueprint.add_url_rule(
                 plan.flask_path,
@@ -141,10 +154,6 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         for plan in plans:
             endpoint = flaskify_endpoint(plan.operation_id)
             (self.app.rules[plan],) = self.app.url_map.iter_rules(f"{name or blueprint.name}.{endpoint}")
-        self._contracts.append(contract)
-        self._bases.add(base)
-        self._paths |= {base + path for path in paths(contract)}
-        self._add_pages(contract, base)
 
     def _compile(self, compiled: Compiled, base: str, resolver: Resolver, options: Mapping[str, Any]) -> Iterator[Plan]:
         operations = list(compiled.operations())
@@ -157,7 +166,7 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
             operation = OpenAPIOperation(declared.method.lower(), declared.path, shadow, resolver)
             authorization = None
             if declared.security:
-                authorization = Authorization(declared, compiled.schemes, self._resource)
+                authorization = Authorization(declared.security, compiled.schemes, self._resource, declared.operation)
             plan = Plan(declared, operation, compiled, base=base, authorization=authorization, options=options)
             if len(operations) <= _PREPARED:
                 plan.prepare()
@@ -187,6 +196,18 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         """Add a route of Flask's, beside the contract."""
         self.app.add_url_rule(rule, endpoint, view_func, **options)
 
+    def make_public(self, *names: str) -> None:
+        """Let everybody call routes beside the contract, of blueprints or extensions.
+
+        Others need what the top-level `security` of the first contract says. A route can't take the path of an
+        operation, which alone the contract speaks of.
+
+        Args:
+            names: Endpoints like `pages.index`, or blueprints like `pages`, all of whose endpoints are meant.
+        """
+        self._must_be_open("make_public")
+        self._public.update(names)
+
     def add_error_handler(self, code_or_exception: int | type[Exception], function: Handler) -> None:
         """Have a function, plain or a coroutine's, answer errors of a class, or refusals with a status."""
         self._must_be_open("add_error_handler")
@@ -213,6 +234,11 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         if self._flow is None:
             if "wsgi_app" in vars(self.app):
                 logger.warning(_UNCALLED)
+            beside = Beside(self.app, self._default, self._public)
+            self.beside = beside.callers(self._paths)
+            for route, callers in self.beside.items():
+                logger.info("Beside the contract: %s. %s", route, callers)
+            taken = self._paths | beside.paths()
             trace = None
             if self._settings.tracing:
                 from resource_server.serving.tracing import Tracing
@@ -220,15 +246,15 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
                 trace = Tracing(self._settings.trusted_proxies)
             self._flow = Flow(
                 health=self._health,
-                health_paths={LIVE, READY} - self._paths,
+                health_paths={LIVE, READY} - taken,
                 edge=Edge(
                     trusted_proxies=self._settings.trusted_proxies,
                     cors_origins=self._settings.cors_origins,
                     contracts=self._contracts,
                 ),
-                pages={path: page for path, page in self._pages.items() if path not in self._paths},
+                pages={path: page for path, page in self._pages.items() if path not in taken},
                 routes=self._routes,
-                others=others(self.app),
+                beside=beside,
                 steps=Steps(self.app),
                 errors=self._errors,
                 threads=self._threads,
@@ -256,5 +282,5 @@ _UNCALLED = (
     "app.wsgi_app has been replaced, like by ProxyFix, and no request passes it: TRUSTED_PROXIES says which proxies "
     f"are believed. {_WRAP}"
 )
-_HIDDEN = "%s: `%s` is its parameter. What the token says is in connexion.context, by the same name"
+_HIDDEN = "%s: `%s` is its parameter. What the token says is in `connexion.context.context`, by the same name"
 _OPTIONS = {"pythonic_params", "strict_validation", "validate_responses"}

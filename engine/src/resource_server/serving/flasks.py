@@ -12,15 +12,14 @@ import flask
 from connexion.frameworks.flask import FlaskJSONProvider, IntegerConverter, NumberConverter
 from flask.signals import request_started
 from starlette.types import Scope
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
-from werkzeug.routing import MapAdapter, RequestRedirect, Rule
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter, Rule
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_host
 
 from resource_server.serving.exchange import EXCHANGE, Answer, Exchange
 from resource_server.serving.plans import Plan
 from resource_server.serving.problems import Errors, cause_of, draws_itself
-from resource_server.serving.routing import not_allowed
 
 
 class Flask(flask.Flask):
@@ -273,28 +272,3 @@ def _variable(field: bytes) -> str:
     name = field.decode("latin-1").upper().replace("-", "_")
     # By the field: `content_type` would otherwise speak for `Content-Type`, which the body has been validated by.
     return name if field in (b"content-length", b"content-type") else f"HTTP_{name}"
-
-
-def others(app: Flask) -> Callable[[str, str], bool]:
-    """Says whether a path and a method have a route of Flask's own, that is no operation's.
-
-    It raises `HTTPException` with 405, if only other methods have one.
-    """
-    if all(rule.build_only for rule in app.url_map.iter_rules()):
-        return lambda _path, _method: False
-    adapter = app.url_map.bind("localhost")
-
-    def has_route(path: str, method: str) -> bool:
-        if app.url_map.host_matching:
-            return True  # Flask knows
-        try:
-            adapter.match(path, method)
-        except RequestRedirect:
-            return True
-        except MethodNotAllowed as error:
-            raise not_allowed(set(error.valid_methods or ())) from error
-        except NotFound:
-            return False
-        return True
-
-    return has_route

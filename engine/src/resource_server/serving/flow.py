@@ -10,13 +10,15 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from resource_server.serving.authorization import Authorization
 from resource_server.serving.badrequest import Problems
+from resource_server.serving.beside import Beside
 from resource_server.serving.bodies import comes_with_body, read_body
 from resource_server.serving.edge import Edge, own_path
 from resource_server.serving.exchange import Answer, ClientGone, Exchange, Page, Record, answer_of
 from resource_server.serving.flasks import Failure, Steps
 from resource_server.serving.health import Health
-from resource_server.serving.plans import Plan
+from resource_server.serving.plans import Plan, enter
 from resource_server.serving.problems import Errors, answer, problem
 from resource_server.serving.routing import Routes
 from resource_server.serving.threads import Exit, Slots, Threads
@@ -44,7 +46,7 @@ class Flow:
         edge: What surrounds each answer.
         pages: Whatever is answered without an operation, by path.
         routes: The operations.
-        others: Says whether a path and a method have a route of Flask's beside them.
+        beside: Flask's routes beside them.
         steps: Flask's part.
         errors: Answers errors.
         threads: Where handlers run.
@@ -62,7 +64,7 @@ class Flow:
         edge: Edge,
         pages: Mapping[str, Page],
         routes: Routes,
-        others: Callable[[str, str], bool],
+        beside: Beside,
         steps: Steps,
         errors: Errors,
         threads: Threads,
@@ -76,7 +78,7 @@ class Flow:
         self._edge = edge
         self._pages = pages
         self._routes = routes
-        self._others = others
+        self._beside = beside
         self._steps = steps
         self._errors = errors
         self._threads = threads
@@ -129,10 +131,10 @@ class Flow:
             return page
         if self._slots.full:
             return self._busy(exchange)
-        plan = self._route(exchange)
-        if plan and plan.authorization:
+        plan, authorization = self._route(exchange)
+        if authorization:
             self._phase(exchange, "authorization")
-            await plan.authorization(exchange)
+            await authorization(exchange)
         self._phase(exchange, "validation")
         await self._validate(exchange, plan)
         exchange.has_slot = self._slots.take()
@@ -175,22 +177,20 @@ class Flow:
         exchange.record["code"] = "service_unavailable"
         return _BUSY
 
-    def _route(self, exchange: Exchange) -> Plan | None:
-        """The operation that a request is for; none, if Flask has another route for it."""
+    def _route(self, exchange: Exchange) -> tuple[Plan | None, Authorization | None]:
+        """The operation that a request is for, none if Flask has another route for it; and what it must show."""
         path = own_path(exchange.scope)
         plan, exchange.scope["path_params"] = self._routes.find(exchange, path)
         exchange.plan = plan
-        if plan:
-            exchange.record["operation"] = plan.operation_id
-            exchange.route = plan.path
-        elif not self._others(path, exchange.scope["method"]):
-            raise HTTPException(404)
-        return plan
+        if plan is None:
+            return None, self._beside.find(exchange)
+        exchange.record["operation"] = plan.operation_id
+        exchange.route = plan.path
+        return plan, plan.authorization
 
     async def _handle(self, exchange: Exchange, plan: Plan | None) -> Answer:
         exchange.variables = context = contextvars.copy_context()
-        if plan:
-            context.run(plan.enter, exchange)
+        context.run(enter, exchange, plan.operation if plan else None)
         if plan and plan.is_coroutine:
             return await self._await(exchange, plan, context)
         return await self._threads.run(context.run, self._steps.answer, exchange)

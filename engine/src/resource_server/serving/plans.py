@@ -84,7 +84,6 @@ class Plan:
             if (self._takes_all or name in self._names) and all(each.argument != name for each in self._parameters)
         ]
         self._takes_context = "context_" in self._names
-        self._context = ContextOperation(_nothing, operation=operation)
         self.checks_answers = bool(options.get("validate_responses"))
         self.check_answer = AnswerCheck(declared.responses, compiled)
 
@@ -139,10 +138,6 @@ class Plan:
         """Compile its schemas now."""
         if self.validation:
             self.validation.prepare()
-
-    def enter(self, exchange: Exchange) -> None:
-        """Have `connexion.request`, `connexion.context` and the like speak of a request, in this context."""
-        _run_at_once(self._context(exchange.scope, exchange.receive, _nothing))
 
     def arguments(self, request: Any) -> dict[str, Any]:
         """What the handler is called with.
@@ -227,6 +222,12 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 async def _nothing(*_: object) -> None:
     """An ASGI application that does nothing."""
+
+
+def enter(exchange: Exchange, operation: AbstractOperation | None) -> None:
+    """Have `connexion.request`, `connexion.context` and the like speak of a request, in this context."""
+    # Connexion's class for it says that there is an operation, but beside the contract there is none.
+    _run_at_once(ContextOperation(_nothing, operation=operation)(exchange.scope, exchange.receive, _nothing))
 
 
 def _run_at_once(coroutine: Any) -> None:

@@ -35,7 +35,7 @@ from resource_server.developing.contract_tests.report import print_report, write
 from resource_server.developing.contract_tests.results import NotRun, Progress, Result, exit_code
 from resource_server.developing.contract_tests.running import Options, Run
 from resource_server.developing.contract_tests.sources import read_token
-from resource_server.developing.contract_tests.target import served_here, trust
+from resource_server.developing.contract_tests.target import Target, served_here, trust
 from resource_server.developing.contract_tests.trust import Trust
 from resource_server.networks import is_local
 from resource_server.serving.making import ApplicationError
@@ -75,7 +75,9 @@ def test(
         given = _given(contract, credentials)
         until = time.monotonic() + (max_time or math.inf)
         results += (not_tested(operation, why, required=False) for operation, why in left_out.items())
-        with _server(factory, settings, url) as (at, served), errors.status("") as status, _no_traces():
+        with _server(factory, settings, url) as target, errors.status("") as status, _no_traces():
+            at, served, beside = target
+            results += (not_tested(route, f"beside the contract. {beside[route]}", required=False) for route in beside)
             progress = _progress(errors, status)
             options = Options(needed=needed, examples=examples, seed=seed, read_only=read_only, progress=progress)
             options = replace(options, credentials=given, until=until)
@@ -137,12 +139,12 @@ def _check_names(needed: Collection[str], tested: Mapping[str, Requirements]) ->
 
 
 @contextlib.contextmanager
-def _server(factory: str, settings: Settings, url: str | None) -> Iterator[tuple[str, Settings]]:
-    """The server's URL, and the settings with the issuer that it trusts."""
+def _server(factory: str, settings: Settings, url: str | None) -> Iterator[Target]:
+    """What is to be tested; its settings have the issuer that it trusts."""
     if url is None:
         bypass_proxies("127.0.0.1")
-        with served_here(factory, settings) as served:
-            yield served
+        with served_here(factory, settings) as target:
+            yield target
         return
     host, port = _address(url)
     if is_local(url):
@@ -157,7 +159,7 @@ def _server(factory: str, settings: Settings, url: str | None) -> Iterator[tuple
         httpx.get(url, trust_env=not is_local(url))
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise click.ClickException(f"{url} doesn't answer: {type(error).__name__}: {error}. Is it running?") from error
-    yield url, settings
+    yield Target(url, settings)
 
 
 def _address(url: str) -> tuple[str, int]:

@@ -5,6 +5,8 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import declared_scopes
@@ -23,9 +25,23 @@ from resource_server.tokens.keys import KeyIndex
 logger = logging.getLogger(__name__)
 
 
+class Target(NamedTuple):
+    """What is tested.
+
+    Args:
+        url: Where it is.
+        settings: How it is served, as far as they are known.
+        beside: Routes beside the contract, which aren't tested, and who may call each; unknown elsewhere.
+    """
+
+    url: str
+    settings: Settings
+    beside: Mapping[str, str] = MappingProxyType({})
+
+
 @contextlib.contextmanager
-def served_here(factory: str, settings: Settings) -> Iterator[tuple[str, Settings]]:
-    """Serve the API on a free port, with a development issuer if the settings say so; yields its URL, and them.
+def served_here(factory: str, settings: Settings) -> Iterator[Target]:
+    """Serve the API on a free port, with a development issuer if the settings say so.
 
     Raises:
         ApplicationError: The application can't be made.
@@ -46,8 +62,9 @@ def served_here(factory: str, settings: Settings) -> Iterator[tuple[str, Setting
         port = listener.getsockname()[1]
     # Proofs name the URL.
     settings = replace(settings, public_url=development_issuer_url("127.0.0.1", port).rstrip("/"))
-    with in_background(make(factory, settings), port) as url:
-        yield url, settings
+    app = make(factory, settings)
+    with in_background(app, port) as url:
+        yield Target(url, settings, app.beside)
 
 
 def trust(
