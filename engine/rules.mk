@@ -48,9 +48,10 @@ contract: $(DEV_STAMP) ## Test the API against its contract, here or at URL
 	@$(BIN)/python -m api contract $(if $(URL),--url "$(URL)") $(ARGS)
 
 # DPOP is also the name of a setting, which knows no 1.
-token: $(RUN_STAMP) ## Print an access token of the development issuer (SCOPE="read:messages", or empty; DPOP=1)
+token: $(RUN_STAMP) ## Print a token of the development issuer (SCOPE="read:messages", SUB, ACR, CLAIMS='{"a": 1}', DPOP=1)
 	@$(if $(filter 1,$(DPOP)),env -u DPOP )$(BIN)/python -m api token \
-		$(if $(filter 1,$(DPOP)),--dpop) $(if $(filter undefined,$(origin SCOPE)),,--scope "$$SCOPE")
+		$(if $(filter 1,$(DPOP)),--dpop) $(if $(filter undefined,$(origin SCOPE)),,--scope "$$SCOPE") \
+		$(if $(SUB),--sub "$$SUB") $(if $(ACR),--acr "$$ACR") $(if $(CLAIMS),--claims "$$CLAIMS")
 
 # LANG is also the name of the locale's variable, so only the command line's counts, and the locale gets its own again.
 sdk: $(DEV_STAMP) ## Generate a client from the contract (LANG=python; without it, print the languages)

@@ -2,7 +2,9 @@
 
 import dataclasses
 import gc
+import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,17 @@ _SPEC = click.option(
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _PATH = click.Path(dir_okay=False, path_type=Path)
 _OUTPUT = click.File("w", encoding="utf-8", lazy=False)  # what can't be written is known at the start
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise click.BadParameter(f"{text!r} is no JSON object.")
+    return value
 
 
 def _settings(*, development: bool, spec: Path | None = None, **given: Any) -> Settings:
@@ -75,12 +88,25 @@ def serve(factory: str, spec: Path | None, host: str | None, port: int | None, w
 @cli.command()
 @_SPEC
 @click.option("--scope", help="Space-separated; by default all that the API offers, with '' none.")
+@click.option("--sub", help="Whose it is, like 'auth0|ada'; by default a program's.")
+@click.option("--acr", help="How the user has logged in, a moment ago; for operations with x-acr-values or x-max-age.")
+@click.option("--claims", type=_object, metavar="JSON", help="""Further claims, like '{"org_id": "org_1"}'.""")
 @click.option("--dpop", is_flag=True, help="Print a curl line with a token that is bound to a new key, and its proof.")
 @click.option("--url", help="With --dpop: what it calls, a URL or a path; by default an operation of the contract.")
 @click.option("--method", type=click.Choice(_METHODS, case_sensitive=False), default="GET", show_default=True)
-def token(scope: str | None, spec: Path | None, url: str | None, method: str, *, dpop: bool) -> None:
+def token(
+    *,
+    scope: str | None,
+    sub: str | None,
+    acr: str | None,
+    claims: dict[str, Any] | None,
+    dpop: bool,
+    url: str | None,
+    method: str,
+    spec: Path | None,
+) -> None:
     """Print an access token from the development issuer that is running; or, with --dpop, a call that works once."""
-    from resource_server.developing.token import bound_call, request_token
+    from resource_server.developing.token import Wanted, bound_call, request_token
 
     if not dpop and (url or method != "GET"):
         raise click.UsageError("--url and --method are for --dpop.")
@@ -93,7 +119,9 @@ def token(scope: str | None, spec: Path | None, url: str | None, method: str, *,
         raise click.ClickException(
             "AUTH0_DOMAIN is set, so there is no development issuer. Get a token from your tenant, or unset it."
         )
-    click.echo(bound_call(settings, scope, url, method) if dpop else request_token(settings, scope))
+    said = {"sub": sub, "acr": acr, "auth_time": acr and int(time.time()), **(claims or {})}
+    wanted = Wanted(scope, {name: value for name, value in said.items() if value is not None})
+    click.echo(bound_call(settings, wanted, url, method) if dpop else request_token(settings, wanted))
 
 
 @cli.command()

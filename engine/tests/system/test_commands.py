@@ -5,8 +5,10 @@ import re
 import shlex
 import signal
 import socket
+from base64 import urlsafe_b64decode
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import httpx
 import pytest
@@ -60,6 +62,11 @@ def test_token_command_prints_a_token_and_only_that() -> None:
             assert get(f"{url}-scoped", token.stdout.strip()).status_code == status
 
 
+def claims_of(token: str) -> dict[str, Any]:
+    claims: dict[str, Any] = json.loads(urlsafe_b64decode(token.split(".")[1] + "=="))
+    return claims
+
+
 def shell(line: str) -> tuple[str, str]:
     """Run a line as a person pastes it; the answer's body and status."""
     answer = run(["bash", "-c", f"{line.strip()} --silent --write-out ' %{{http_code}}'"])
@@ -109,6 +116,30 @@ def test_proof_of_the_token_command_is_for_the_method_and_url_that_are_given() -
         assert shell(unscoped)[1] == "403"
 
 
+def test_token_command_speaks_for_anybody() -> None:
+    port = str(free_port())
+    url = f"http://127.0.0.1:{port}/api/private-scoped"
+    said = ("--sub", "auth0|ada", "--acr", "gold", "--claims", '{"org_id": "org_1", "deep": {"a": [1]}}')
+    with running(api("run"), {"PORT": port}) as process:
+        process.wait_for(r"Try .*\n")
+        token, machine = (run(api("token", *options), {"PORT": port}).stdout.strip() for options in (said, ()))
+        called = shell(run(api("token", "--dpop", "--url", url, *said), {"PORT": port}).stdout)
+        assert (get(url, token).status_code, called[1]) == (200, "200")
+    claims, others = claims_of(token), claims_of(machine)
+    assert (claims["sub"], claims["acr"]) == ("auth0|ada", "gold")
+    assert (claims["org_id"], claims["deep"]) == ("org_1", {"a": [1]})
+    assert abs(claims["auth_time"] - claims["iat"]) < 10
+    assert others.keys() - claims.keys() == {"gty"}  # a user's token isn't a program's
+    assert (others["gty"], claims["scope"]) == ("client-credentials", others["scope"])
+
+
+@pytest.mark.parametrize("claims", ["", "{", "[]", "1", "org_id=org_1"])
+def test_claims_that_are_none_are_refused(claims: str) -> None:
+    answer = run(api("token", "--claims", claims))
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert f"Error: Invalid value for '--claims': {claims!r} is no JSON object." in answer.stderr
+
+
 def test_make_token_prints_a_token_or_a_call(home: Path) -> None:
     port = str(free_port())
     with running(api("run"), {"PORT": port}) as process:
@@ -117,6 +148,9 @@ def test_make_token_prints_a_token_or_a_call(home: Path) -> None:
         assert get(f"http://127.0.0.1:{port}/api/private-scoped", token.strip()).status_code == 200
         assert shell(run(["make", "-s", "token", "DPOP=1"], {"PORT": port}, cwd=home).stdout)[1] == "200"
         assert shell(run(["make", "-s", "token", "DPOP=1", "SCOPE="], {"PORT": port}, cwd=home).stdout)[1] == "403"
+        asked = ["SUB=auth0|ada", "ACR=gold'", """CLAIMS={"org id": "it's `1`"}"""]
+        said = claims_of(run(["make", "-s", "token", *asked], {"PORT": port}, cwd=home).stdout)
+        assert (said["sub"], said["acr"], said["org id"]) == ("auth0|ada", "gold'", "it's `1`")
 
 
 def test_line_that_run_prints_works_where_bound_tokens_are_required() -> None:

@@ -1,5 +1,6 @@
 """Who the development issuer knows: its clients and its sample users."""
 
+import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin
+from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin, InvalidRequestError
 
 from resource_server.networks import is_local
 
@@ -91,6 +92,21 @@ def requested_audience(request: Any) -> str | None:
     if len(asked) > 1:
         raise InvalidTarget("A token is for one API: name one audience or resource.")
     return next(iter(asked), None)
+
+
+def requested_claims(request: Any) -> dict[str, Any]:
+    """The claims that a request asks for by itself, as a JSON object in `claims`: there is no secret to be kept.
+
+    Raises:
+        InvalidRequestError: It is none.
+    """
+    try:
+        claims = json.loads(request.payload.data.get("claims") or "{}")
+    except ValueError:
+        claims = None
+    if not isinstance(claims, dict):
+        raise InvalidRequestError("claims must be a JSON object.")
+    return claims
 
 
 def _login(acr_values: str) -> dict[str, Any]:

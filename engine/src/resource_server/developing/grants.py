@@ -6,7 +6,14 @@ from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidGrantError, grants
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from resource_server.developing.clients import AuthorizationCode, Client, InvalidTarget, User, requested_audience
+from resource_server.developing.clients import (
+    AuthorizationCode,
+    Client,
+    InvalidTarget,
+    User,
+    requested_audience,
+    requested_claims,
+)
 from resource_server.tokens.errors import InvalidProof
 
 
@@ -51,8 +58,10 @@ class ClientCredentials(_TokenGrant, grants.ClientCredentialsGrant):  # type: ig
     TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_post", "client_secret_basic")
 
     def generate_token(self, scope: str | None = None, **_: Any) -> dict[str, Any]:
-        audience = requested_audience(self.request)
-        issued: dict[str, Any] = self.server.issue(self.client, audience, scope or "", thumbprint=self.thumbprint)
+        audience, claims = requested_audience(self.request), requested_claims(self.request)
+        issued: dict[str, Any] = self.server.issue(
+            self.client, audience, scope or "", thumbprint=self.thumbprint, claims=claims
+        )
         return issued
 
 

@@ -111,7 +111,7 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
             "aud": audience,
             "azp": client.client_id,
             **({"scope": granted} if granted else {}),
-            **({} if user else {"gty": "client-credentials"}),
+            **({} if user or "sub" in (claims or ()) else {"gty": "client-credentials"}),
             **self._claims,
             **({"cnf": {"jkt": thumbprint}} if thumbprint else {}),
             **(claims or {}),

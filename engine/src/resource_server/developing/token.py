@@ -1,7 +1,9 @@
 """`python -m api token`: access tokens from the development issuer that is running."""
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import click
@@ -15,12 +17,24 @@ from resource_server.settings import Settings, development_issuer_url
 from resource_server.tokens.nonces import Nonces
 
 
-def request_token(settings: Settings, scope: str | None, prover: Prover | None = None) -> str:
+class Wanted(NamedTuple):
+    """What a token is to say.
+
+    Args:
+        scope: Space-separated; by default all that the API offers.
+        claims: Others than the issuer's own, or in place of them.
+    """
+
+    scope: str | None = None
+    claims: Mapping[str, Any] = MappingProxyType({})
+
+
+def request_token(settings: Settings, wanted: Wanted, prover: Prover | None = None) -> str:
     """An access token, bound to the prover's key if there is one.
 
     Args:
         settings: Those that `run` has.
-        scope: Space-separated; by default all that the API offers.
+        wanted: What it is to say.
         prover: Proves its key.
 
     Raises:
@@ -29,10 +43,11 @@ def request_token(settings: Settings, scope: str | None, prover: Prover | None =
     (issuer,) = settings.issuers
     try:
         metadata = httpx.get(issuer + ".well-known/openid-configuration", trust_env=False).raise_for_status().json()
+        scope = wanted.scope
         if scope is None:
             scope = " ".join(name for name in metadata["scopes_supported"] if name not in OIDC_SCOPES)
         headers = {"DPoP": prover.proof("POST", metadata["token_endpoint"])} if prover else {}
-        issued = _issued(settings, metadata["token_endpoint"], scope, headers)
+        issued = _issued(settings, metadata["token_endpoint"], wanted._replace(scope=scope), headers)
     except httpx.HTTPError as error:
         raise click.ClickException(
             f"No token from {issuer}: {error}. Is `make run` running, with this HOST and PORT?"
@@ -43,20 +58,26 @@ def request_token(settings: Settings, scope: str | None, prover: Prover | None =
     return token
 
 
-def _issued(settings: Settings, token_endpoint: str, scope: str, headers: Mapping[str, str]) -> dict[str, Any]:
-    credentials = {"client_id": MACHINE.client_id, "client_secret": MACHINE.secret}
-    asked = {"grant_type": "client_credentials", **credentials, "audience": settings.audience, "scope": scope}
+def _issued(settings: Settings, token_endpoint: str, wanted: Wanted, headers: Mapping[str, str]) -> dict[str, Any]:
+    asked = {
+        "grant_type": "client_credentials",
+        "client_id": MACHINE.client_id,
+        "client_secret": MACHINE.secret,
+        "audience": settings.audience,
+        "scope": wanted.scope,
+        "claims": json.dumps(dict(wanted.claims)),
+    }
     answer = httpx.post(token_endpoint, data=asked, headers=headers, trust_env=False)
     issued: dict[str, Any] = answer.raise_for_status().json()
     return issued
 
 
-def bound_call(settings: Settings, scope: str | None, url: str | None, method: str) -> str:
+def bound_call(settings: Settings, wanted: Wanted, url: str | None, method: str) -> str:
     """A command that calls the API once, with a token that is bound to a new key, and its proof.
 
     Args:
         settings: Those that `run` has.
-        scope: As for `request_token`.
+        wanted: What the token is to say.
         url: What it calls, or the path; by default an operation of the contract.
         method: The method.
 
@@ -69,7 +90,7 @@ def bound_call(settings: Settings, scope: str | None, url: str | None, method: s
     if url.startswith("/"):
         url = development_issuer_url(settings.host, settings.port).rstrip("/") + url
     prover = Prover()
-    token = request_token(settings, scope, prover)
+    token = request_token(settings, wanted, prover)
     if settings.dpop_nonce_secret:
         prover.nonce = Nonces(settings.dpop_nonce_secret.encode()).current()
     proof = prover.proof(method, _as_the_api_sees(url, settings.base_url), token)
