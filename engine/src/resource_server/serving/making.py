@@ -6,18 +6,15 @@ Whoever starts workers makes none: threads, connections and what else an applica
 import multiprocessing
 import os
 import pkgutil
-import traceback
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resource_server.contract.spec import ContractError
+from resource_server.serving.failures import places
 from resource_server.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from resource_server.serving.flaskapp import FlaskApp
-
-_ENGINE = Path(__file__).resolve().parent.parent
 
 
 class ApplicationError(Exception):
@@ -80,11 +77,5 @@ def _try(factory: str, settings: Settings, sender: Connection) -> None:
 
 def _place(error: BaseException) -> str:
     """Where in the application's own code it has failed."""
-    if isinstance(error, SyntaxError):
-        return ""  # which says so itself
-    here = Path.cwd()
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if path.is_relative_to(here) and _ENGINE not in path.parents and "site-packages" not in path.parts:
-            return f" ({path.relative_to(here)}, line {frame.lineno})"
-    return ""
+    found = [] if isinstance(error, SyntaxError) else list(places(error))  # a syntax error says so itself
+    return f" ({found[-1].partition(', in ')[0]})" if found else ""

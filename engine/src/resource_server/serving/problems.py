@@ -17,6 +17,7 @@ from werkzeug.exceptions import InternalServerError, default_exceptions
 from werkzeug.http import HTTP_STATUS_CODES as STATUS_PHRASES
 
 from resource_server.serving.exchange import Answer, Exchange
+from resource_server.serving.failures import own_traceback, places
 from resource_server.serving.threads import Exit
 from resource_server.tokens.errors import InsufficientAuthentication, InsufficientScope, InvalidToken, SecurityError
 
@@ -44,7 +45,7 @@ class Errors:
     """Answers every error with a problem document, unless a handler of one's own answers errors of its kind.
 
     Args:
-        development: Whether refusals say where they are explained.
+        development: Whether refusals say where they are explained, and failures what has failed, and where.
         run: Runs a function that may block.
     """
 
@@ -110,13 +111,15 @@ class Errors:
             if self._development and isinstance(error, _EXPLAINED):
                 document = document | {"detail": f"{error.description.removesuffix('.')}.{DOCTOR}"}
         elif isinstance(error, HTTPException):
-            document, headers = _of_http(error), error.headers
+            document, headers = _of_http(error, told=self._development and error.status_code == 500), error.headers
         elif isinstance(error, WerkzeugHTTPException) and not unhandled:
             document, headers = _of_flasks(error), error.get_headers()
         else:
             failure = error.__cause__ if isinstance(error, Exit) and error.__cause__ else error
             document, cause = problem(500), type(failure).__name__
-            logger.error("A handler failed", exc_info=failure)
+            if self._development:
+                document |= {"detail": f"{cause}: {failure}".removesuffix(": "), "traceback": list(places(failure))}
+            logger.error("A handler failed", exc_info=(type(failure), failure, own_traceback(failure)))
         if cause is None and document["status"] >= 500:
             logger.error("%s", document["detail"])
         if exchange is not None:
@@ -146,8 +149,8 @@ def _is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
-def _of_http(error: HTTPException) -> dict[str, Any]:
-    document = problem(error.status_code, error.detail)
+def _of_http(error: HTTPException, *, told: bool) -> dict[str, Any]:
+    document = problem(error.status_code, error.detail, told=told)
     if isinstance(error, ProblemException):
         # A handler's own problem keeps its members; Connexion's have none but the detail.
         own = {"type": error.type, "instance": error.instance, **(error.ext or {})}
