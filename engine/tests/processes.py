@@ -74,13 +74,18 @@ def _group(pid: int) -> int | None:
 
 @contextmanager
 def running(
-    arguments: Sequence[str], environ: Mapping[str, str] | None = None, cwd: Path = SAMPLE
+    arguments: Sequence[str],
+    environ: Mapping[str, str] | None = None,
+    cwd: Path = SAMPLE,
+    *,
+    stdin: int = subprocess.DEVNULL,
 ) -> Iterator[Running]:
     """Run a command in a process group of its own; whatever is left of it at the end is killed."""
     with subprocess.Popen(  # noqa: S603  # the tests' own commands
         arguments,
         env=clean_environ(PYTHONUNBUFFERED="1", **(environ or {})),
         cwd=cwd,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,11 +1,14 @@
 """The command line, as a person uses it: real processes, real sockets, honest exit codes."""
 
 import json
+import os
+import pty
 import re
 import shlex
 import signal
 import socket
 from base64 import urlsafe_b64decode
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -212,10 +215,7 @@ def test_run_with_a_domain_trusts_that_issuer_and_starts_none(tenant: Tenant) ->
 
 
 def test_run_reloads_when_a_source_or_the_contract_changes(tmp_path: Path) -> None:
-    copytree(SAMPLE / "api", tmp_path / "api")
-    copytree(SAMPLE / "security", tmp_path / "security")
-    contract = tmp_path / "openapi.yaml"
-    contract.write_text((SAMPLE / "openapi.yaml").read_text())
+    contract = house(tmp_path) / "openapi.yaml"
     port = free_port()
     with running(api("run"), {"PORT": str(port)}, cwd=tmp_path) as process:
         url = process.wait_for(r"(http://\S+)/ui/")[1]
@@ -247,6 +247,60 @@ def test_run_reloads_when_a_source_or_the_contract_changes(tmp_path: Path) -> No
 
         (tmp_path / ".env").write_text("AUTH0_AUDIENCE=https://other.example.com\n")
         wait_until(lambda: get(f"{url}/api/private", letters).status_code == 401)
+
+
+def house(folder: Path) -> Path:
+    """A house to change something in."""
+    for name in ("api", "security"):
+        copytree(SAMPLE / name, folder / name)
+    (folder / "openapi.yaml").write_text((SAMPLE / "openapi.yaml").read_text())
+    return folder
+
+
+def change(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("definition", ["def", "async def"])
+def test_breakpoint_works_under_run(tmp_path: Path, definition: str) -> None:
+    change(house(tmp_path) / "api" / "handlers.py", "def public", f"{definition} public")
+    change(tmp_path / "api" / "handlers.py", "    return", "    answer = 6 * 7\n    breakpoint()\n    return")
+    terminal, its = pty.openpty()
+    with running(api("run"), {"PORT": str(free_port())}, tmp_path, stdin=its) as process:
+        url = process.wait_for(r"(http://\S+)/ui/")[1]
+        with ThreadPoolExecutor() as pool:
+            answered = pool.submit(get, f"{url}/api/public")
+            process.wait_for("-> return")
+            os.write(terminal, b"p 'it is', answer\nc\n")
+            assert answered.result().status_code == 200
+        process.wait_for(r"\('it is', 42\)")
+    os.close(terminal)
+    os.close(its)
+
+
+@pytest.mark.parametrize("command", ["run", "serve"])
+def test_every_line_goes_through_the_log_from_the_first_on(tmp_path: Path, tenant: Tenant, command: str) -> None:
+    app = house(tmp_path) / "api" / "app.py"
+    change(
+        app, "    # Here is", "    app.app.logger.info('made')\n    warnings.warn('old', stacklevel=1)\n    # Here is"
+    )
+    change(app, '"""\n\n', '"""\n\nimport logging\nimport warnings\n\nlogging.getLogger("own").info("imported")\n')
+    change(tmp_path / "api" / "handlers.py", "    return", "    flask.current_app.logger.info('called')\n    return")
+    change(tmp_path / "api" / "handlers.py", '"""\n\n\n', '"""\n\nimport flask\n\n\n')
+    port = free_port()
+    environ = {"PORT": str(port), "AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, "LOG_FORMAT": "json"}
+    with running(api(command), environ, tmp_path) as process:
+        process.wait_for(f"Serving on|Issuer .*{tenant.url}")
+        wait_until(lambda: get(f"http://127.0.0.1:{port}/api/public").status_code == 200)
+        process.wait_for('"status": 200')
+    printed = process.output.splitlines()
+    lines = [json.loads(line) for line in printed if command == "serve" or line.startswith("{")]
+    assert [line["message"] for line in lines][:2] == ["imported", "made"]
+    assert "UserWarning: old" in lines[2]["message"]
+    called = next(line for line in lines if line["message"] == "called")
+    assert called["request_id"] == lines[-1]["request_id"]
 
 
 @pytest.mark.parametrize("command", [("run",), ("serve",)])

@@ -25,7 +25,7 @@ from resource_server.developing.clients import MACHINE
 from resource_server.developing.issuer import DevelopmentIssuer, serve_in_background
 from resource_server.developing.trying import curl
 from resource_server.serving.listening import listen
-from resource_server.serving.logs import write_requests
+from resource_server.serving.logs import begin_logging, write_requests
 from resource_server.serving.making import ApplicationError, check, make
 from resource_server.serving.server import uvicorn_config
 from resource_server.settings import SLASH_WARNING, Settings, SettingsError, development_issuer_url, lacks_final_slash
@@ -45,6 +45,7 @@ def run(factory: str, settings: Settings) -> None:
         ContractError: The contract can't be read.
         click.ClickException: A port is taken.
     """
+    begin_logging(settings.log_format, requests=settings.log_requests)
     contract = read_contract(settings.specification)
     listener = listen(settings.host, settings.port)
     port = listener.getsockname()[1]
@@ -114,6 +115,9 @@ def _sources(specification: Path) -> list[Path]:
 
 
 def _serve(factory: str, settings: Settings, listener: socket.socket) -> None:
+    begin_logging(settings.log_format, requests=settings.log_requests)
+    with contextlib.suppress(OSError):
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115  # the terminal's, for `breakpoint()`
     try:
         settings = _reread(settings)
         app: ASGIApp = make(factory, settings)

@@ -27,6 +27,9 @@ Fields = list[tuple[bytes, bytes]]
 Page = Callable[[Scope], Awaitable[Response]]
 """Answers requests for one path that isn't an operation's."""
 
+CURRENT: contextvars.ContextVar["Exchange"] = contextvars.ContextVar("exchange")
+"""The exchange that a handler, and all that surrounds it, belongs to."""
+
 EXCHANGE = "resource_server.exchange"
 """Where the scope and the environment of a request hold its exchange."""
 

@@ -100,7 +100,7 @@ class Flow:
         try:
             await self._answer(exchange, send)
         except ClientGone:
-            logger.debug("The client has gone")
+            exchange.record["cause"] = ClientGone.__name__
         finally:
             if exchange.trace:
                 exchange.trace.end(exchange)
@@ -115,6 +115,7 @@ class Flow:
                 raise
             except Exception as error:
                 if exchange.answered:
+                    exchange.record["cause"] = type(error).__name__
                     raise
                 if exchange.trace:
                     exchange.trace.failed(error)

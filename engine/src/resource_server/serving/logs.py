@@ -2,6 +2,7 @@
 
 import json
 import logging
+import logging.config
 import sys
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from resource_server.serving.exchange import Record
+from resource_server.serving.exchange import CURRENT, Exchange, Record
 
 REQUESTS = "api.requests"
 _FACTS = "facts"
@@ -122,7 +123,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         line = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
-        line |= {"message": record.getMessage(), **getattr(record, _FACTS, {})}
+        line |= {"message": record.getMessage(), **_facts(record)}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
@@ -133,10 +134,16 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
-        facts: Mapping[str, Any] = getattr(record, _FACTS, {})
+        facts = _facts(record)
         line = f"{_time(record)} {record.levelname:7} {_plain(record.getMessage())}"
         line += "".join(f" {name}={_plain(value)}" for name, value in facts.items() if value is not None)
         return line + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
+
+
+def begin_logging(form: str | None, *, requests: bool) -> None:
+    """Have all lines of this process, warnings of Python's among them, go where `logging_config` says."""
+    logging.config.dictConfig(logging_config(form, requests=requests))
+    logging.captureWarnings(capture=True)
 
 
 def logging_config(form: str | None, *, requests: bool) -> dict[str, Any]:
@@ -160,6 +167,18 @@ def logging_config(form: str | None, *, requests: bool) -> dict[str, Any]:
             "httpx": {**quiet, "level": "WARNING"},
         },
     }
+
+
+def _facts(record: logging.LogRecord) -> Mapping[str, Any]:
+    """What else is known of a line: of a request's own line all there is, of others which request they belong to."""
+    exchange = CURRENT.get(None)
+    known = {"request_id": exchange.record["request_id"]} if exchange else {}
+    return getattr(record, _FACTS, known)
+
+
+def of_request(exchange: Exchange | None) -> dict[str, Any]:
+    """For `extra`: that a line belongs to a request."""
+    return {_FACTS: {"request_id": exchange.record["request_id"]}} if exchange else {}
 
 
 def _time(record: logging.LogRecord) -> str:

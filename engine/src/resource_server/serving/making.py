@@ -3,6 +3,7 @@
 Whoever starts workers makes none: threads, connections and what else an application has belong to one process.
 """
 
+import logging
 import multiprocessing
 import os
 import pkgutil
@@ -66,6 +67,7 @@ def check(factory: str, settings: Settings) -> None:
 
 def _try(factory: str, settings: Settings, sender: Connection) -> None:
     why = ""
+    logging.disable()  # whoever serves it says that again
     try:
         make(factory, settings)
     except ApplicationError as error:

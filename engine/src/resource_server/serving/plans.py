@@ -14,7 +14,7 @@ from resource_server.contract.spec import VARIABLE
 from resource_server.contract.types import ANYTHING
 from resource_server.serving.answers import AnswerCheck
 from resource_server.serving.authorization import Authorization
-from resource_server.serving.exchange import EXCHANGE, Exchange
+from resource_server.serving.exchange import CURRENT, EXCHANGE, Exchange
 from resource_server.serving.parameters import ABSENT, MULTIPART, Parameter
 from resource_server.serving.responses import Answers
 from resource_server.serving.validation import RequestValidation, is_file
@@ -226,6 +226,7 @@ async def _nothing(*_: object) -> None:
 
 def enter(exchange: Exchange, operation: AbstractOperation | None) -> None:
     """Have `connexion.request`, `connexion.context` and the like speak of a request, in this context."""
+    CURRENT.set(exchange)
     # Connexion's class for it says that there is an operation, but beside the contract there is none.
     _run_at_once(ContextOperation(_nothing, operation=operation)(exchange.scope, exchange.receive, _nothing))
 

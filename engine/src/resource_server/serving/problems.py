@@ -18,6 +18,7 @@ from werkzeug.http import HTTP_STATUS_CODES as STATUS_PHRASES
 
 from resource_server.serving.exchange import Answer, Exchange
 from resource_server.serving.failures import own_traceback, places
+from resource_server.serving.logs import of_request
 from resource_server.serving.threads import Exit
 from resource_server.tokens.errors import InsufficientAuthentication, InsufficientScope, InvalidToken, SecurityError
 
@@ -119,9 +120,10 @@ class Errors:
             document, cause = problem(500), type(failure).__name__
             if self._development:
                 document |= {"detail": f"{cause}: {failure}".removesuffix(": "), "traceback": list(places(failure))}
-            logger.error("A handler failed", exc_info=(type(failure), failure, own_traceback(failure)))
+            told = type(failure), failure, own_traceback(failure)
+            logger.error("A handler failed", exc_info=told, extra=of_request(exchange))
         if cause is None and document["status"] >= 500:
-            logger.error("%s", document["detail"])
+            logger.error("%s", document["detail"], extra=of_request(exchange))
         if exchange is not None:
             exchange.record.update(code=document.get("code"), cause=cause)
         return answer(document, headers)

@@ -23,7 +23,7 @@ from uvicorn.supervisors.multiprocess import Process
 
 from resource_server.serving.background import UVICORN
 from resource_server.serving.listening import listen
-from resource_server.serving.logs import logging_config, write_requests
+from resource_server.serving.logs import begin_logging, logging_config, write_requests
 from resource_server.serving.making import ApplicationError, make
 from resource_server.settings import SLASH_WARNING, Settings, count_in, lacks_final_slash
 
@@ -46,6 +46,7 @@ def serve(factory: str, settings: Settings, workers: int) -> None:
         click.ClickException: The address can't be listened on.
         SystemExit: A worker couldn't start, and has said why.
     """
+    begin_logging(settings.log_format, requests=settings.log_requests)
     with ExitStack() as stack:
         if settings.metrics_port:
             count_in(folder := stack.enter_context(TemporaryDirectory(prefix="metrics-")))
@@ -187,6 +188,7 @@ class _Application:
 
     def __call__(self) -> "FlaskApp":
         gc.disable()  # until all is loaded: nothing of it is garbage
+        begin_logging(self.settings.log_format, requests=self.settings.log_requests)
         try:
             with _ending_at_once():
                 app = make(self.factory, self.settings)
