@@ -3,6 +3,7 @@
 import logging
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import flask
@@ -13,6 +14,7 @@ from resource_server.developing.contract_tests.target import served_here
 from resource_server.doctor.configuration import configuration_findings
 from resource_server.serving import FlaskApp
 from resource_server.settings import Settings
+from tests.processes import SAMPLE
 from tests.sample import create_app
 from tests.tenant import Tenant
 
@@ -154,6 +156,11 @@ def test_without_security_in_the_contract_everybody_may_call_it(settings: Settin
     specification.write_text('{"openapi": "3.1.0", "info": {"title": "T", "version": "1"}, "paths": {}}')
     client = app_of(settings, specification=specification).test_client()
     assert client.get("/pages/").text == "index"
+
+
+def test_templates_lie_beside_the_application(settings: Settings) -> None:
+    app = create_app(settings)
+    assert (Path(app.app.root_path), app.app.logger.name) == (SAMPLE / "api", "api.app")
 
 
 def with_pages(settings: Settings) -> FlaskApp:

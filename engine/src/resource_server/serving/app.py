@@ -16,7 +16,13 @@ async def _nothing(_: object) -> AsyncIterator[None]:
     yield
 
 
-def make_app(settings: Settings, validator: Auth0JWTBearerTokenValidator, *, lifespan: Lifespan = _nothing) -> FlaskApp:
+def make_app(
+    settings: Settings,
+    validator: Auth0JWTBearerTokenValidator,
+    *,
+    import_name: str = __name__,
+    lifespan: Lifespan = _nothing,
+) -> FlaskApp:
     """Make the ASGI application that serves the contract which the settings name.
 
     Doesn't wait for the issuer: its keys are fetched in the background, from the start of the server on.
@@ -24,6 +30,8 @@ def make_app(settings: Settings, validator: Auth0JWTBearerTokenValidator, *, lif
     Args:
         settings: How it is served.
         validator: Validates the access tokens of its requests.
+        import_name: The module that it belongs to, as Flask has it: beside its file are templates and other resources,
+            and the application's logger has its name.
         lifespan: What starts and stops with it.
 
     Raises:
@@ -43,6 +51,6 @@ def make_app(settings: Settings, validator: Auth0JWTBearerTokenValidator, *, lif
             raise SettingsError(
                 f"TRACING is true, but {error.name} isn't installed. Install the extra 'tracing'."
             ) from error
-    app = FlaskApp(__name__, settings=settings, validator=validator, lifespan=lifespan, observers=observers)
+    app = FlaskApp(import_name, settings=settings, validator=validator, lifespan=lifespan, observers=observers)
     app.add_api(settings.specification)
     return app
