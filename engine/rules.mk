@@ -19,7 +19,7 @@ RUN_STAMP := $(VENV)/run-$(call SUM,$(RUN))
 DEV_STAMP := $(VENV)/dev-$(call SUM,$(DEV))
 PATH_STAMP := $(VENV)/path-$(subst /,-,$(SOURCES))
 
-.PHONY: run test test-unit test-api test-all proof contract token types sdk clients lint lint-spec bench hot lock lock-engine release-spec wheel ci-packages
+.PHONY: run test test-unit test-api test-all test-system test-tools proof contract token types sdk clients lint lint-spec bench hot lock lock-engine release-spec wheel ci-packages
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP) ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
@@ -30,13 +30,13 @@ test: $(DEV_STAMP) ## Run your tests, and the engine's that take seconds
 ifneq ($(TESTS),)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-unit test-api
 
-test-unit test-api: test-%:
-	$(IN_TESTS) pytest tests/$*
+test-unit test-api test-system test-tools: test-%:
+	$(IN_TESTS) pytest --durations 10 tests/$*
 endif
 
 test-all: $(if $(AFTER_TEST),,test) ## Run those as well that need browsers, compilers, Node and other servers
 ifneq ($(TESTS),)
-	$(IN_TESTS) pytest --durations 15 tests/system
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-system test-tools
 endif
 
 proof: $(DEV_STAMP) ## Run what takes hours: mutants, soaks, surveys (SAMPLE=1 for a small part, always the same)
@@ -91,7 +91,7 @@ lock: | $(PATH_STAMP) ## Pin what pyproject.toml adds to the engine's packages (
 # The engine's own: what it is developed with.
 
 clients: $(DEV_STAMP) ## Build and call the clients in every language, and write down in docs/clients what was run
-	cd $(ENGINE) && CLIENTS_TABLE=write $(CURDIR)/$(BIN)/python -m pytest tests/system/test_clients.py
+	cd $(ENGINE) && CLIENTS_TABLE=write $(CURDIR)/$(BIN)/python -m pytest tests/tools/test_clients.py
 
 bench: $(DEV_STAMP) $(VENV)-bench/installed ## Time the API and its peers side by side (ARGS="--help")
 	@$(IN_TESTS) benchmarks.throughput $(ARGS)

@@ -1,8 +1,8 @@
 """Mutation testing of `resource_server.tokens`, a part of `make proof`.
 
 Every mutant is killed by a test or stands in `mutants.yaml` with the reason why it may live. Prints those that do
-neither, and reasons that no mutant needs any more; exits with 1 if there are any. With names of modules, like
-`headers`, only those are changed.
+neither, and reasons that no mutant needs any more; exits with 1 if there are any. With the name of a module, like `uris`,
+only that is changed, and only its own tests are asked.
 """
 
 import re
@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -32,26 +32,29 @@ def survivors(folder: Path) -> Iterator[tuple[str, str]]:
         yield name, "\n".join(line[0] + " " + line[1:].strip() for line in changed)
 
 
-def prepare(folder: Path, modules: Sequence[str]) -> None:
-    """A copy of the engine in which the modules are to be changed; without any, all of them."""
+def prepare(folder: Path, module: str | None) -> None:
+    """A copy of the engine in which a module is to be changed; without one, all of them."""
     for name in ("docs", "src", "tests"):
         shutil.copytree(ENGINE / name, folder / name, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
-    only = [f"src/resource_server/tokens/{module}.py" for module in modules]
-    settings = (ENGINE / "pyproject.toml").read_text().replace("[tool.mutmut]", f"[tool.mutmut]\nonly_mutate = {only}")
+    settings = (ENGINE / "pyproject.toml").read_text()
+    if module:
+        only, tests = [f"src/resource_server/tokens/{module}.py"], [f"tests/unit/test_{module}.py"]
+        settings = settings.replace("[tool.mutmut]", f"[tool.mutmut]\nonly_mutate = {only}")
+        settings = re.sub(r"(?s)(pytest_add_cli_args_test_selection = )\[.*?\]", rf"\1{tests}", settings)
     (folder / "pyproject.toml").write_text(settings)
 
 
-def main(modules: Sequence[str]) -> int:
+def main(module: str | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        prepare(folder, modules)
+        prepare(folder, module)
         subprocess.run([*MUTMUT, "run"], cwd=folder, check=True)  # noqa: S603
         found = dict(survivors(folder))
     reasons = {mutant for group in yaml.safe_load(REASONS.read_text()) for mutant in group["mutants"]}
     unexplained = {name: change for name, change in found.items() if change not in reasons}
     for name, change in unexplained.items():
         sys.stdout.write(f"{name} survived without a reason:\n{change}\n\n")
-    idle = set() if modules else reasons - set(found.values())
+    idle = set() if module else reasons - set(found.values())
     for change in idle:
         sys.stdout.write(f"No mutant survived that would need this reason any more:\n{change}\n\n")
     sys.stdout.write(f"{len(found)} mutants survived, {len(unexplained)} of them without a reason\n")
@@ -59,4 +62,4 @@ def main(modules: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(*sys.argv[1:]))

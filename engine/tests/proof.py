@@ -45,7 +45,7 @@ def clients(every: int) -> Command:
 
 
 STEPS: dict[str, tuple[Command, Command]] = {
-    "mutants": (mutants(), mutants("headers")),
+    "mutants": (mutants(), mutants("uris")),
     "a soak": (soak("--minutes", "10"), soak("--minutes", "8", "--tempo", "6")),
     "many cases": (cases(10_000), cases(1_000)),
     "a survey of a contract": (survey(10_000), survey(200)),

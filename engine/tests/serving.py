@@ -92,3 +92,11 @@ def comparable(response: RawResponse) -> tuple[int, list[tuple[str, str]], bytes
     """All of an answer but what each server adds."""
     fields = [field for field in response.headers.multi_items() if field[0] not in OF_EACH_ANSWER]
     return response.status, sorted(fields), response.body
+
+
+def get(url: str, token: str | None = None) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        return httpx.get(url, headers=headers, trust_env=False, timeout=15)
+    except (httpx.RemoteProtocolError, httpx.ReadError):  # one that is being replaced closes what it hasn't read yet
+        return httpx.get(url, headers=headers, trust_env=False, timeout=15)

@@ -1,1 +1,1 @@
-"""Tests with browsers, compilers, Node and other servers."""
+"""Tests of processes that serve, and of commands: with other servers, load and outages."""

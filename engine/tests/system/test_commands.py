@@ -13,20 +13,11 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.processes import SAMPLE, api, run, running
-from tests.serving import free_port, wait_until
+from tests.serving import free_port, get, wait_until
 from tests.tenant import AUDIENCE, Tenant
-
-
-def get(url: str, token: str | None = None) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    try:
-        return httpx.get(url, headers=headers, trust_env=False, timeout=15)
-    except (httpx.RemoteProtocolError, httpx.ReadError):  # one that is being replaced closes what it hasn't read yet
-        return httpx.get(url, headers=headers, trust_env=False, timeout=15)
 
 
 def test_run_prints_a_curl_line_that_works_as_it_stands() -> None:

@@ -96,6 +96,8 @@ SAME = [
     ("http://h/a/b/c/./../../g", "http://h/a/g"),
     ("http://h/mid/content=5/../6", "http://h/mid/6"),
     # RFC 3986, section 5.4, resolved against http://a/b/c/d;p?q
+    ("http://a/b/..", "http://a/"),
+    ("http://a/b/c/..", "http://a/b/"),
     ("http://a/b/c/../../../g", "http://a/g"),
     ("http://a/b/c/../../../../g", "http://a/g"),
     ("http://a/b/c/g.", "http://a/b/c/g."),

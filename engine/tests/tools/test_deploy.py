@@ -18,10 +18,9 @@ import pytest
 from tests.houses import build_wheel, copy_engine, house
 from tests.image import Image, build, context_files, instructions, missing
 from tests.processes import ENGINE, SAMPLE, Running, clean_environ, run, running
-from tests.serving import RawResponse, comparable, free_port, listens, production, raw_request, wait_until
-from tests.system.test_commands import get
-from tests.system.test_manifests import SETTINGS
+from tests.serving import RawResponse, comparable, free_port, get, listens, production, raw_request, wait_until
 from tests.tenant import AUDIENCE, Tenant
+from tests.tools.test_manifests import SETTINGS
 
 pytestmark = pytest.mark.timeout(600)  # the first test installs all that the API needs
 

@@ -9,8 +9,7 @@ import pytest
 
 from resource_server.developing.sdk.languages import languages
 from tests.processes import SAMPLE, run, running
-from tests.serving import free_port, wait_until
-from tests.system.test_commands import get
+from tests.serving import free_port, get, wait_until
 from tests.tenant import AUDIENCE, Tenant
 
 README = (SAMPLE / "README.md").read_text()

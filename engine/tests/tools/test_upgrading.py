@@ -13,7 +13,7 @@ from tests.houses import borrowed_environment, build_wheel, copy_engine, house, 
 from tests.image import build, missing
 from tests.nodepeers import LINTERS
 from tests.processes import ENGINE, SAMPLE, TESTS, run
-from tests.system.test_your_api import follow
+from tests.tools.test_your_api import follow
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -12,8 +12,7 @@ import pytest
 
 from tests.clients import CLIENTS, DOCS, NODE, Part, require, shell, unparsed
 from tests.processes import api, run, running
-from tests.serving import free_port
-from tests.system.test_commands import get
+from tests.serving import free_port, get
 
 README = DOCS / "README.md"
 HEADER = (
