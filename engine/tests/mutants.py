@@ -1,8 +1,8 @@
 """Mutation testing of `resource_server.tokens`, a part of `make proof`.
 
 Every mutant is killed by a test or stands in `mutants.yaml` with the reason why it may live. Prints those that do
-neither, and reasons that no mutant needs any more; exits with 1 if there are any. With the name of a module, like `uris`,
-only that is changed, and only its own tests are asked.
+neither, and reasons that no mutant needs any more; exits with 1 if there are any. With the name of a module, like
+`uris`, only that is changed, and only its own tests are asked.
 """
 
 import re

@@ -73,6 +73,31 @@ FORM = {
 }
 
 
+def app_of_form(folder: Path, schema: Any, version: str = "3.0.3") -> Any:
+    operation = {
+        "operationId": f"{__name__}.echo",
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}},
+        "responses": {"200": {"description": "JSON.", "content": {"application/json": {}}}},
+    }
+    spec = folder / "openapi.yaml"
+    document = {"openapi": version, "info": {"title": "Forms", "version": "1"}, "paths": {"/": {"post": operation}}}
+    spec.write_text(yaml.safe_dump(document))
+    return create_app(Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE), specification=spec)
+
+
+@pytest.mark.parametrize(
+    ("version", "file"), [("3.0.3", FILE), ("3.1.0", {"type": "string", "contentMediaType": "image/png"})]
+)
+def test_length_of_a_file_is_that_of_its_octets(tmp_path: Path, version: str, file: dict[str, Any]) -> None:
+    file = {**file, "minLength": 2, "maxLength": 4}
+    schema = {"type": "object", "properties": {"one": file, "many": {"type": "array", "items": file}}}
+    client = app_of_form(tmp_path, schema, version).test_client()
+    for name in ("one", "many"):
+        for count, status in ((1, 400), (2, 200), (4, 200), (5, 400)):
+            sent = [(name, ("a.bin", b"\xff\xc3\xa9\0x"[:count]))]
+            assert client.post("/", files=sent).status_code == status
+
+
 @pytest.mark.parametrize(
     ("files", "data", "status"),
     [
@@ -90,15 +115,7 @@ FORM = {
 def test_files_of_a_form_are_held_against_the_contract(
     tmp_path: Path, files: list[str], data: dict[str, str], status: int, size: int
 ) -> None:
-    operation = {
-        "operationId": f"{__name__}.echo",
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM}}},
-        "responses": {"200": {"description": "JSON.", "content": {"application/json": {}}}},
-    }
-    spec = tmp_path / "openapi.yaml"
-    document = {"openapi": "3.0.3", "info": {"title": "Forms", "version": "1"}, "paths": {"/": {"post": operation}}}
-    spec.write_text(yaml.safe_dump(document))
-    made = create_app(Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE), specification=spec)
+    made = app_of_form(tmp_path, FORM)
     parts: list[tuple[str, Any]] = [(name, ("a.bin", b"\0" * size)) for name in files]
     parts += [(name, (None, value)) for name, value in data.items()]
     assert made.test_client().post("/", files=parts).status_code == status

@@ -17,6 +17,9 @@ from resource_server.serving.badrequest import Problems
 from resource_server.serving.mediatypes import MediaType, best
 from resource_server.serving.parameters import ABSENT, FORM, MULTIPART, Pairs, Parameter, Parameters, Style, pairs_of
 
+Files = Mapping[str, list[str]]
+"""The files of a form by the names of its fields; a character stands for each octet."""
+
 
 class RequestValidation:
     """Reads and validates the requests of an operation.
@@ -158,10 +161,8 @@ class _Body:
             self._check(next(filter(self._validator.is_valid, values), values[0]), problems)
         return data  # it is the handler's to judge
 
-    def _form(
-        self, pairs: Pairs, files: dict[str, int], problems: Problems, decode: Callable[[str], str]
-    ) -> dict[str, Any]:
-        """The fields of a form; of files only their number is known, and for each stands an empty text."""
+    def _form(self, pairs: Pairs, files: Files, problems: Problems, decode: Callable[[str], str]) -> dict[str, Any]:
+        """The fields of a form but for its files, which are held against the contract, too."""
         by_name: dict[str, Pairs] = {}
         for name, text in pairs:
             base = name.partition("[")[0]
@@ -173,11 +174,11 @@ class _Body:
             schema = self._types.property(self._schema, name)
             values = [self._types.value(decode(text), schema) for _, text in by_name[name]]
             value[name] = values[0] if len(values) == 1 else values
-        self._check({**value, **{name: self._placeholder(name, count) for name, count in files.items()}}, problems)
+        self._check({**value, **{name: self._of_files(name, sent) for name, sent in files.items()}}, problems)
         return value
 
     def _declared(
-        self, by_name: Mapping[str, Pairs], files: Mapping[str, int], problems: Problems, decode: Callable[[str], str]
+        self, by_name: Mapping[str, Pairs], files: Files, problems: Problems, decode: Callable[[str], str]
     ) -> dict[str, Any]:
         """The values of the fields that the contract names."""
         value: dict[str, Any] = {}
@@ -192,11 +193,9 @@ class _Body:
                     value[name] = found
         return value
 
-    def _placeholder(self, name: str, count: int) -> Any:
+    def _of_files(self, name: str, sent: list[str]) -> Any:
         field = self._fields.get(name)
-        if field is not None and field.is_file and not field.is_list and count == 1:
-            return ""
-        return [""] * count
+        return sent[0] if field is not None and field.is_file and not field.is_list and len(sent) == 1 else sent
 
     def _check(self, value: Any, problems: Problems) -> None:
         problems.check(self._validator, value, "body")
@@ -266,8 +265,8 @@ _CHARSETS = (
 """Those that take no more than linear time."""
 
 
-async def _parts(scope: Scope, data: bytes) -> tuple[Pairs, dict[str, int]]:
-    """The texts of a multipart form, and how many files each name has."""
+async def _parts(scope: Scope, data: bytes) -> tuple[Pairs, Files]:
+    """The texts of a multipart form, and its files."""
 
     async def stream() -> AsyncGenerator[bytes, None]:
         yield data
@@ -275,10 +274,10 @@ async def _parts(scope: Scope, data: bytes) -> tuple[Pairs, dict[str, int]]:
 
     form = await MultiPartParser(Headers(scope=scope), stream()).parse()
     texts: Pairs = []
-    files: dict[str, int] = {}
+    files: dict[str, list[str]] = {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
-            files[name] = files.get(name, 0) + 1
+            files.setdefault(name, []).append((await value.read()).decode("latin-1"))
         else:
             texts.append((name, value))
     await form.close()
