@@ -3,11 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-import connexion
-
 from api import app as sample
 from resource_server import Auth0JWTBearerTokenValidator, Settings
-from resource_server.serving import make_app
+from resource_server.serving import FlaskApp, make_app
 from tests.processes import SAMPLE
 
 FACTORY = "api.app:create_app"
@@ -19,7 +17,7 @@ def create_app(
     *,
     specification: Path | None = None,
     validator: Auth0JWTBearerTokenValidator | None = None,
-) -> connexion.FlaskApp:
+) -> FlaskApp:
     """Make it as the sample does."""
     settings = settings or Settings.load()
     settings = replace(settings, specification=specification or settings.specification)

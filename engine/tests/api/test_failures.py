@@ -53,9 +53,16 @@ def fine() -> dict[str, Any]:
     return {"id": 1}
 
 
+def answers_a_sequence() -> tuple[str, int, dict[str, str]]:
+    return '{"id": 1}\n{}\n', 201, {"Content-Type": "application/jsonl"}
+
+
+SEQUENCE = {"description": "Them.", "content": {"application/jsonl": {"itemSchema": {"required": ["id"]}}}}
+
+
 def app_of(folder: Path, handler: str, *, development: bool) -> FlaskApp:
-    operation = {"operationId": f"{__name__}.{handler}", "responses": {"200": ANSWER}}
-    contract = {"openapi": "3.0.3", "info": {"title": "T", "version": "1"}, "paths": {"/it": {"get": operation}}}
+    operation = {"operationId": f"{__name__}.{handler}", "responses": {"200": ANSWER, "201": SEQUENCE}}
+    contract = {"openapi": "3.2.0", "info": {"title": "T", "version": "1"}, "paths": {"/it": {"get": operation}}}
     (folder / "openapi.json").write_text(json.dumps(contract))
     settings = Settings(
         issuers=("https://tenant.example.com/",),
@@ -91,6 +98,7 @@ def test_development_says_what_has_failed_and_where(tmp_path: Path, handler: str
         ("says_nothing", "RuntimeError"),
         ("says_why", "The secret is out."),
         ("answers_something_else", "Response body does not conform to specification: 'id' is required."),
+        ("answers_a_sequence", "Response body does not conform to specification, #/1: 'id' is required."),
     ],
 )
 def test_development_says_whatever_is_known(tmp_path: Path, handler: str, detail: str) -> None:

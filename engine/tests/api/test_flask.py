@@ -312,6 +312,6 @@ def test_wsgi_application_that_is_never_called_is_told(caplog: pytest.LogCapture
     app.complete()
     assert "app.wsgi_app" not in caplog.text
     app = create_app(Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE))
-    app.app.wsgi_app = ProxyFix(app.app.wsgi_app)
+    app.app.wsgi_app = ProxyFix(app.app.wsgi_app)  # type: ignore[method-assign]
     app.complete()
     assert "app.wsgi_app has been replaced" in caplog.text

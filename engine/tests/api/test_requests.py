@@ -335,6 +335,33 @@ def test_body_is_held_against_the_contract(version: str, case: Case) -> None:
         assert {each["in"] for each in answer.json()["errors"]} == {"body"}
 
 
+LINES = {"itemSchema": POINT, "schema": {"type": "array", "maxItems": 2}}
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "pointers"),
+    [
+        ("application/jsonl", b'{"x": 1}\n{"x": 2}\n', []),
+        ("application/jsonl", b'{"x": 1}\r\n\r\n{"x": 2}', []),
+        ("application/x-ndjson", b'{"x": 1}\n{"x": 2}', []),
+        ("application/json-seq", b'\x1e{"x": 1}\n\x1e{"x":\n2}\n', []),
+        ("application/jsonl", b'{"x": 1}\n{"x": "a"}\n', ["#/1/x"]),
+        ("application/jsonl", b'{"x": 1}\n' * 3, ["#"]),
+        ("application/jsonl", b"[]", ["#/0"]),
+        ("application/jsonl", b'{"x": 1}{"x": 2}', ["#"]),
+        ("application/jsonl", b'{"x":\n1}', ["#"]),
+        ("application/json-seq", b'\x1e{"x": NaN}\n', ["#"]),
+    ],
+)
+def test_each_item_of_a_sequence_is_held_against_the_contract(
+    media_type: str, body: bytes, pointers: list[str]
+) -> None:
+    client = served("3.2.0", {"requestBody": {"content": {media_type: LINES}}})
+    answer = client.post("/x", content=body, headers={"Content-Type": media_type})
+    assert [each["pointer"] for each in answer.json().get("errors", ())] == pointers
+    assert ([] if pointers else [{"body": [{"x": 1}, {"x": 2}]}]) == SEEN
+
+
 def test_body_in_chunks_is_a_body() -> None:
     client = served("3.0.3", {"requestBody": {"required": True, "content": JSON}})
     headers = {"Content-Type": "application/json"}

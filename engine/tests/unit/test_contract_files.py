@@ -243,3 +243,16 @@ def test_first_five_faults_are_told_and_how_many_more_there_are() -> None:
     assert len(lines) == 6
     assert lines[4].startswith("The document: it is not valid OpenAPI, at #/paths/~1x/get/parameters/4/schema/type: ")
     assert lines[5] == "… and 3 more"
+
+
+@pytest.mark.parametrize("target", ["https://example.com/api/it#/components/schemas/A", "#/components/schemas/A"])
+def test_document_may_be_referred_to_by_the_uri_that_it_gives_itself(tmp_path: Path, target: str) -> None:
+    components = {"schemas": {"A": {"type": "integer"}, "B": {"type": "array", "items": {"$ref": target}}}}
+    contract = with_schema({"$ref": "#/components/schemas/B"}, components=components)
+    contract |= {"openapi": "3.2.0", "$self": "https://example.com/api/it"}
+    read = read_contract(written(tmp_path, it=contract))
+    assert (body_faults(read, [1]), len(body_faults(read, ["a"]))) == ([], 1)
+    del contract["$self"]
+    if "://" in target:
+        with pytest.raises(ContractError, match="leads to another server"):
+            read_contract(written(tmp_path, it=contract))

@@ -11,6 +11,7 @@ from resource_server.contract.compiled import Compiled, Declared
 from resource_server.contract.schemas import FORMATS
 from resource_server.contract.spec import TOKEN_KINDS, Contract, path_item, paths, scheme_kind, scheme_scopes
 from resource_server.contract.structure import places, written
+from resource_server.contract.types import SEQUENCES
 from resource_server.tokens.errors import QUOTABLE
 
 _VALIDATORS = {
@@ -70,13 +71,15 @@ def remarks(contract: Contract) -> Iterator[str]:
                 known.add(node["format"])
                 yield f"{written((*pointer, 'format'))}: nothing checks the format {node['format']!r}"
         elif kind == "request body" and isinstance(node, dict):
-            for name in node.get("content", {}):
-                if not _is_validated(name):
+            for name, definition in node.get("content", {}).items():
+                if not _is_validated(name, definition):
                     yield f"{written((*pointer, 'content', name))}: nothing validates {name}; its handlers get bytes"
 
 
-def _is_validated(media_type: str) -> bool:
+def _is_validated(media_type: str, definition: Any) -> bool:
     essence = media_type.partition(";")[0].strip().lower()
+    if "itemSchema" in definition:
+        return essence in SEQUENCES
     return essence in _VALIDATED or essence.endswith("+json") or essence.startswith(_BYTES)
 
 

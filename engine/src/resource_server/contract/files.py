@@ -94,6 +94,8 @@ class _Files:
 
     def __init__(self, path: Path, document: Contract) -> None:
         self._root = path
+        self._self = document.get("$self")
+        """Its own URI (OpenAPI 3.2)."""
         self._documents = {path: document}
         self._components: dict[tuple[Path, Pointer], str] = {}
         self._schemas: dict[str, Any] = {}
@@ -166,6 +168,8 @@ class _Files:
         """The file, the place in it, and the object that a reference leads to."""
         where = f"{written(place)}: " if place else ""
         url, _, fragment = target.partition("#")
+        if url and url == self._self:
+            url, path = "", self._root
         if "://" in url:
             raise ContractError(
                 f"{where}$ref {target!r} leads to another server: save that document beside the contract"

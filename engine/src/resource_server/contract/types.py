@@ -3,8 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from resource_server.contract.spec import Contract, follow
 
@@ -179,3 +179,39 @@ def _finite(text: str) -> float:
     if math.isinf(value):
         raise ValueError(f"{text} is too large a number")
     return value
+
+
+SEQUENCES = {"application/jsonl": "\n", "application/x-ndjson": "\n", "application/json-seq": "\x1e"}
+"""The media types of JSON values one after another (RFC 7464 is the last one's), and what stands between these."""
+
+
+class Content(NamedTuple):
+    """What a body must be.
+
+    Args:
+        schema: Of its value.
+        separator: If it is a sequence of JSON values, what stands between them; their list is the value.
+    """
+
+    schema: Any
+    separator: str | None
+
+    @staticmethod
+    def of(essence: str, definition: Mapping[str, Any]) -> "Content":
+        """What the contract says of a media type (OpenAPI 3.2, Media Type Object)."""
+        schema = definition.get("schema", {})
+        if "itemSchema" not in definition or essence not in SEQUENCES:
+            return Content(schema, None)
+        listed = {"type": "array", "items": definition["itemSchema"]}
+        return Content({"allOf": [schema, listed]} if schema else listed, SEQUENCES[essence])
+
+    def value(self, text: str) -> Any:
+        """What a text of JSON, or several, stands for.
+
+        Raises:
+            ValueError: It is none.
+            RecursionError: It is nested too deeply.
+        """
+        if self.separator is None:
+            return json_value(text)
+        return [json_value(each) for each in text.split(self.separator) if each.strip()]

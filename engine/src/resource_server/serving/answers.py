@@ -7,7 +7,7 @@ from connexion.exceptions import NonConformingResponseBody, NonConformingRespons
 
 from resource_server.contract.compiled import Compiled
 from resource_server.contract.spec import follow
-from resource_server.contract.types import json_value
+from resource_server.contract.types import Content
 from resource_server.serving.exchange import Answer
 from resource_server.serving.mediatypes import MediaType, best
 from resource_server.serving.parameters import Style
@@ -69,22 +69,24 @@ class AnswerCheck:
                 validator = compiled.schemas.of_answers(schema)
                 headers.append((name.lower(), header.get("required", False), style, validator))
         content = [
-            (MediaType.of(name), compiled.schemas.of_answers(follow(compiled.contract, each).get("schema", {})))
-            for name, each in declared.get("content", {}).items()
+            (media_type, Content.of(media_type.essence, follow(compiled.contract, each)))
+            for media_type, each in ((MediaType.of(name), each) for name, each in declared.get("content", {}).items())
         ]
-        return headers, content
+        return headers, [(name, (each, compiled.schemas.of_answers(each.schema))) for name, each in content]
 
     def _check_body(self, content: Any, answered: Answer, sent: str | None, method: str) -> None:
         media_type = MediaType.of(sent) if sent else None
-        validator = best(media_type, content) if media_type else None
-        if media_type is None or validator is None:
+        found = best(media_type, content) if media_type else None
+        if media_type is None or found is None:
             declared = ", ".join(each.essence for each, _ in content)
             raise NonConformingResponseHeaders(detail=f"The answer's Content-Type is {sent!r}, and not {declared}.")
-        if answered.parts is not None or method == "HEAD" or not (media_type.is_json or media_type.is_text):
+        expected, validator = found
+        is_json = media_type.is_json or expected.separator is not None
+        if answered.parts is not None or method == "HEAD" or not (is_json or media_type.is_text):
             return
         try:
             text = answered.body.decode(media_type.charset)
-            value = json_value(text) if media_type.is_json else text
+            value = expected.value(text) if is_json else text
         except (ValueError, LookupError, RecursionError) as error:
             raise NonConformingResponseBody(detail=f"The answer's body is no {media_type.essence}.") from error
         faults = validator.faults(value)

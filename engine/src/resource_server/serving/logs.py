@@ -173,7 +173,8 @@ def _facts(record: logging.LogRecord) -> Mapping[str, Any]:
     """What else is known of a line: of a request's own line all there is, of others which request they belong to."""
     exchange = CURRENT.get(None)
     known = {"request_id": exchange.record["request_id"]} if exchange else {}
-    return getattr(record, _FACTS, known)
+    facts: Mapping[str, Any] = getattr(record, _FACTS, known)
+    return facts
 
 
 def of_request(exchange: Exchange | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Scope
 
 from resource_server.contract.compiled import Compiled
-from resource_server.contract.types import ANYTHING, json_value
+from resource_server.contract.types import ANYTHING, Content, json_value
 from resource_server.serving.badrequest import Problems
 from resource_server.serving.mediatypes import MediaType, best
 from resource_server.serving.parameters import ABSENT, FORM, MULTIPART, Pairs, Parameter, Parameters, Style, pairs_of
@@ -117,7 +117,8 @@ class _Body:
         self, media_type: MediaType, definition: Mapping[str, Any], compiled: Compiled, *, strict: bool
     ) -> None:
         self._types = compiled.types
-        self._schema = definition.get("schema", {})
+        self._content = Content.of(media_type.essence, definition)
+        self._schema = self._content.schema
         self._validator = compiled.schemas.of_requests(self._schema)
         self._strict = strict
         followed = compiled.types.followed(self._schema)
@@ -147,8 +148,8 @@ class _Body:
         Raises:
             Exception: It can't be decoded: `ValueError`, `LookupError`, `RecursionError` or `MultiPartException`.
         """
-        if media_type.is_json:
-            value = json_value(_text(data, media_type))
+        if media_type.is_json or self._content.separator:
+            value = self._content.value(_text(data, media_type))
             self._check(value, problems)
             return value
         if media_type.essence == FORM:
