@@ -14,6 +14,7 @@ NOTES = TESTS / "notes"
 CASES = (
     "tests/unit/test_uris.py",
     "tests/api/test_oracle.py",
+    "tests/system/test_oracle.py",
     "tests/api/test_any_bytes.py",
     "tests/api/test_any_spec.py",
 )
