@@ -132,7 +132,7 @@ def test_public_names_are_these() -> None:
         "require_scopes",
         "validator_options",
     }
-    assert set(resource_server.serving.__all__) == {"FlaskApp", "Lifespan", "make_app"}
+    assert set(resource_server.serving.__all__) == {"FlaskApp", "Lifespan", "ReturnValue", "make_app"}
     assert set(resource_server.testing.__all__) == {
         *("AccessTokens", "Client", "TestIssuer"),
         *("access_token", "app", "client", "issuer", "settings"),

@@ -1,7 +1,7 @@
 """What handlers return, with the media type that the contract declares."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -17,6 +17,12 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
 from resource_server.serving.answers import declared_for
+
+Body = Mapping[str, object] | list[Any] | str | bytes | float | Iterator[str] | Iterator[bytes] | Response | None
+Status = int | str
+Fields = Mapping[str, str] | Sequence[tuple[str, str]]
+ReturnValue = Body | tuple[Body, Status] | tuple[Body, Fields] | tuple[Body, Status, Fields]
+"""What a handler may return: a body, and perhaps a status, like `201` or `"201 Created"`, and header fields."""
 
 JSONIFIER = Jsonifier(flask.json, separators=(",", ":"))
 """For Connexion's `jsonifier`. Connexion's own indents, which Python's C encoder can't."""
