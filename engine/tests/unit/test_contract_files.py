@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from resource_server.contract.files import read_document
+from resource_server.contract.files import as_yaml, read_document
 from resource_server.contract.loading import read_contract
 from resource_server.contract.schemas import Schemas
 from resource_server.contract.spec import Contract, ContractError, inlined
@@ -256,3 +256,50 @@ def test_document_may_be_referred_to_by_the_uri_that_it_gives_itself(tmp_path: P
     if "://" in target:
         with pytest.raises(ContractError, match="leads to another server"):
             read_contract(written(tmp_path, it=contract))
+
+
+TEXTS = [
+    "1e3",
+    ".5",
+    "5.",
+    "0o17",
+    "0x1F",
+    "-0",
+    "+1",
+    "1_000",
+    "012",
+    "NO",
+    "on",
+    "null",
+    "~",
+    "",
+    "2026-01-02",
+    "12:30",
+]
+TEXTS += [
+    "=",
+    "<<",
+    "a: b",
+    "#",
+    "- a",
+    "é",
+    "'",
+    '"',
+    "a\nb",
+    "a\n",
+    " a ",
+    "\ta",
+    "\u2028",
+    "\x07",
+    "1.5.0",
+    "true",
+    ".nan",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_that_is_written_as_yaml_stays_text(tmp_path: Path, text: str) -> None:
+    document = HEAD | {"x-text": [text, {text: text}], "x-numbers": [1, 1.5, 1e300, -0.0, True, None]}
+    path = written(tmp_path, it=as_yaml(document))
+    assert read_document(path) == document
+    assert yaml.safe_load(path.read_text()) == document  # as YAML 1.1 has it

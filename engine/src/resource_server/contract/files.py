@@ -45,6 +45,30 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
 
 
+class _Dumper(yaml.SafeDumper):
+    """YAML that every version of it reads the same; paragraphs stay readable."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write what is there several times so often."""
+        return True
+
+    def text(self, text: str) -> yaml.ScalarNode:
+        """A text, in quotes if it looks like anything else."""
+        style = "|" if "\n" in text else '"' if _NUMBER.fullmatch(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.text)
+_NUMBER = re.compile(r"[-+]?(?:0o[0-7]+|0x[0-9a-fA-F]+|(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)")
+"""Of YAML 1.2, section 10.3.2; PyYAML knows those of 1.1."""
+
+
+def as_yaml(document: Contract) -> str:
+    """A document as YAML."""
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
 def read_document(source: Path | Contract) -> Contract:
     """Read a document, with all that it refers to in other files: these become part of it.
 

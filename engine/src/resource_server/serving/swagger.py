@@ -22,11 +22,11 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import yaml
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from resource_server.contract.files import as_yaml
 from resource_server.contract.spec import Contract, declared_scopes
 from resource_server.serving.authorization import ProtectedResource, takes_proofs
 from resource_server.serving.edge import own_path
@@ -152,7 +152,7 @@ class SwaggerUI:
         return Response(text, media_type="application/json", headers=_NO_CACHE)
 
     async def _yaml(self, scope: Scope) -> Response:
-        text = await self._contract_as("yaml", _as_yaml, scope)
+        text = await self._contract_as("yaml", as_yaml, scope)
         return Response(text, media_type="text/yaml", headers=_NO_CACHE)
 
     async def _contract_as(self, form: str, dump: Callable[[Contract], str], scope: Scope) -> bytes:
@@ -211,11 +211,6 @@ class SwaggerUI:
 _MAX_TEXTS = 16
 _DISCOVERY_INTERVAL = 30.0  # seconds between attempts while the issuer can't be asked
 _NO_CACHE = {"Cache-Control": "no-cache"}
-
-
-def _as_yaml(contract: Contract) -> str:
-    text: str = yaml.safe_dump(contract, sort_keys=False, allow_unicode=True, width=120)
-    return text
 
 
 def _prefix(scope: Scope) -> str:

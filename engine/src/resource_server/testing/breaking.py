@@ -12,10 +12,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from resource_server.contract.files import as_yaml, read_document
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import Contract, inlined, operations
 from resource_server.testing.linting import missing_linters, run_linter
@@ -99,26 +97,13 @@ def record(current: Contract, path: Path) -> str | None:
         if current != released and current["info"]["version"] == released["info"]["version"]:
             return f"The contract has changed since version {released['info']['version']}: raise info.version."
     path.parent.mkdir(parents=True, exist_ok=True)
-    plain = json.loads(json.dumps(current))  # without YAML's aliases
-    text = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-    path.write_text(HEADER + text, encoding="utf-8")
+    path.write_text(HEADER + as_yaml(current), encoding="utf-8")
     return None
-
-
-class _Dumper(yaml.SafeDumper):
-    """YAML whose paragraphs stay readable."""
-
-
-_Dumper.add_representer(
-    str,
-    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
-)
 
 
 def read_released(path: Path) -> Contract:
     """The released contract. Its functions needn't exist any more, so it isn't checked as one to serve."""
-    contract: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return contract
+    return read_document(path)
 
 
 def main(specification: Path, released: Path) -> int:

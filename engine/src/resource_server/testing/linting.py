@@ -9,8 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from resource_server.contract.files import as_yaml
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import Contract
 from resource_server.settings import environ
@@ -29,7 +28,7 @@ def lint_complaints(contract: Contract) -> list[str]:
     """What the linters have to say against a contract: errors, warnings and hints."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "openapi.yaml"
-        path.write_text(yaml.safe_dump(contract, sort_keys=False))
+        path.write_text(as_yaml(contract))
         found = [
             f"{problem['ruleId']} at {problem['location'][0]['pointer']}: {problem['message']}"
             for problem in run_linter("redocly", "lint", "--format", "json", str(path))["problems"]
