@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 import click
 
 from resource_server.contract.compiled import Compiled, Declared
-from resource_server.contract.files import read_document
 from resource_server.contract.loading import read_contract
-from resource_server.contract.spec import TOKEN_KINDS, Contract, ContractError, base_path, scheme_kind
+from resource_server.contract.spec import TOKEN_KINDS, ContractError, base_path, scheme_kind
+from resource_server.developing.adopting import missing, with_members
 from resource_server.developing.scaffold import scaffold
 from resource_server.settings import Settings
 from tests.nodepeers import missing_node
@@ -88,26 +88,6 @@ def contracts() -> Iterator[str]:
             yield str(path.relative_to(PACKAGES))
 
 
-_FUNCTIONS = {
-    "oauth2": ("x-tokenInfoFunc", "security.token_info"),
-    "openIdConnect": ("x-tokenInfoFunc", "security.token_info"),
-    "bearer": ("x-bearerInfoFunc", "security.token_info"),
-    "apiKey": ("x-apikeyInfoFunc", "{module}.key"),
-    "basic": ("x-basicInfoFunc", "{module}.basic"),
-}
-
-
-def prepared(document: Contract, module: str) -> Contract:
-    """A contract with what a person would add: where its handlers are, and who validates credentials."""
-    document["x-openapi-router-controller"] = module
-    schemes = document.get("components", {}).get("securitySchemes", {})
-    for scheme in schemes.values() if isinstance(schemes, dict) else ():
-        member, function = _FUNCTIONS.get(scheme_kind(scheme) if "type" in scheme else "", ("", ""))
-        if member:
-            scheme[member] = function.format(module=module)
-    return document
-
-
 def survey(name: str) -> Outcome:
     """Serve a contract, and call its operations if it is one of those."""
     begun = time.process_time()
@@ -137,17 +117,13 @@ def survey(name: str) -> Outcome:
 
 def served_from(folder: str, name: str, module: str) -> Compiled:
     """A contract, and its handlers, in a folder where Python finds them."""
-    document = read_contract(prepared(read_document(PACKAGES / name), module))
+    document = read_contract(PACKAGES / name)
+    document = with_members(document, missing(document, module, module))
     (Path(folder) / "openapi.json").write_text(json.dumps(document))
     compiled = Compiled(document)
     scaffold(compiled, Path(folder))
-    file = Path(folder) / f"{module}.py"
-    file.write_text(f"{file.read_text() if file.exists() else ''}\n\n{_REFUSE}")
     sys.path.insert(0, folder)
     return compiled
-
-
-_REFUSE = "def key(apikey): return None\n\n\ndef basic(username, password): return None\n"
 
 
 def _wrong_answers(app: Any, compiled: Compiled, tenant: Tenant) -> Iterator[str]:

@@ -40,7 +40,8 @@ def create_app(settings):
     app = make_app(settings, make_validator(settings), lifespan=lifespan)
     thread = threading.Thread(target=threading.Event().wait, daemon=True)
     thread.start()
-    app.app.add_url_rule("/alive", view_func=lambda: str(thread.is_alive()))
+    app.app.add_url_rule("/alive", "alive", lambda: str(thread.is_alive()))
+    app.make_public("alive")
     MAKE
     note("made")
     return app

@@ -86,13 +86,18 @@ def read_document(source: Path | Contract) -> Contract:
     return _Files(Path.cwd() / "the document", copied).together()
 
 
+def of_yaml(text: str) -> Any:
+    """What a text of YAML says."""
+    return yaml.load(text, _Loader)  # noqa: S506  # a safe one
+
+
 def _read(path: Path) -> Any:
     try:
         text = path.read_bytes().decode("utf-8-sig")
         if path.suffix == ".json":
             document = json.loads(text, parse_constant=_refuse)
         else:
-            document = yaml.load(text, _Loader)  # noqa: S506  # a safe one
+            document = of_yaml(text)
             json.dumps(document, allow_nan=False)  # which no circle of aliases can be written as
     except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
         said = " ".join(str(error).split())

@@ -23,6 +23,7 @@ def create_app(settings: Settings | None = None) -> FlaskApp:
     """
     settings = settings or Settings.load()
     app = make_app(settings, make_validator(settings), import_name=__name__, lifespan=lifespan)
-    # Here is the place for `db.init_app(app.app)`, `app.app.register_blueprint(pages)`, `app.app.before_request(hook)`,
-    # `app.add_error_handler(NoSuchMessage, not_found)`, and whatever else Flask and Connexion offer.
+    # Here is the place for `db.init_app(app.app)`, `app.app.before_request(hook)`, `app.app.register_blueprint(pages)`
+    # (whose routes need a token until `app.make_public("pages")`), `app.add_error_handler(NoSuchMessage, not_found)`,
+    # and whatever else Flask and Connexion offer.
     return app
