@@ -29,6 +29,7 @@ ROOMS = {
     "doctor": {"contract", "networks", "serving", "settings", "tokens", "validating"},
     "testing": {"contract", "serving", "settings"},
     "command": {"contract", "developing", "doctor", "serving", "settings"},
+    "__main__": {"developing"},
     "": {"settings", "tokens", "validating"},
 }
 """Each room of the engine, and those that it imports; the last is the package itself."""
@@ -71,6 +72,7 @@ def test_engine_knows_nothing_of_a_house() -> None:
         ("resource_server.command", ("connexion", "flask", "uvicorn", "a2wsgi")),
         ("api.__main__", ("connexion", "flask", "api.app", "security")),
         ("resource_server.developing.token", ("connexion", "flask")),
+        ("resource_server.developing.new", ("uvicorn", "pytest")),
         ("resource_server.serving", ("uvicorn", "schemathesis", "prometheus_client", "redis", "opentelemetry")),
     ],
 )

@@ -62,10 +62,11 @@ def properties(contract: dict[str, Any]) -> Any:
 
 
 COMPLAINTS: list[tuple[Change, str]] = [
-    (lambda c: c["info"].pop("title"), 'it is not valid OpenAPI: "title" is a required property'),
+    (lambda c: c["info"].pop("title"), "it is not valid OpenAPI, at #/info: add 'title', which is required"),
     (
         lambda c: scoped(c).update(operationId="api.handlers.public"),
-        "it is not valid OpenAPI: Operation ID 'api.handlers.public' for 'get' in '/api/private-scoped' is not unique",
+        "GET /api/private-scoped: its operationId 'api.handlers.public' is that of GET /api/public, too: "
+        "each operation needs one of its own",
     ),
     (
         lambda c: c.pop("security"),
@@ -115,12 +116,11 @@ COMPLAINTS: list[tuple[Change, str]] = [
     ),
     (
         lambda c: greeting(c)["example"].update(message=1),
-        "#/paths/~1api~1public/get/responses/200/content/application~1json/example: 1 is not of type 'string'",
+        '#/paths/~1api~1public/get/responses/200/content/application~1json/example/message: 1 is not of type "string"',
     ),
     (
         lambda c: refusals(c)["content"]["application/problem+json"]["examples"]["missing"]["value"].pop("code"),
-        "#/components/responses/Unauthorized/content/application~1problem+json/examples/missing: "
-        "'code' is a required property",
+        "#/components/responses/Unauthorized/content/application~1problem+json/examples/missing: 'code' is required",
     ),
     (
         lambda c: c["components"]["headers"]["Retry-After"].update(example=0),
@@ -128,17 +128,17 @@ COMPLAINTS: list[tuple[Change, str]] = [
     ),
     (
         lambda c: properties(c)["code"].update(example="Invalid token"),
-        "#/components/schemas/Problem/properties/code/example: 'Invalid token' does not match '^[a-z0-9_]+$'",
+        '#/components/schemas/Problem/properties/code/example: "Invalid token" does not match "^[a-z0-9_]+$"',
     ),
     (
         lambda c: properties(c).update(at={"type": "string", "format": "date", "example": "today"}),
-        "#/components/schemas/Problem/properties/at/example: 'today' is not a 'date'",
+        "#/components/schemas/Problem/properties/at/example: 'today' is no date",
     ),
     (
         lambda c: c["paths"]["/api/private"].update(
             parameters=[{"name": "n", "in": "query", "schema": {"type": "integer"}, "example": "many"}]
         ),
-        "#/paths/~1api~1private/parameters/0/example: 'many' is not of type 'integer'",
+        '#/paths/~1api~1private/parameters/0/example: "many" is not of type "integer"',
     ),
     (
         lambda c: scheme(c)["flows"]["authorizationCode"]["scopes"].update({"write:messages": ""}),
@@ -189,3 +189,29 @@ def test_operation_that_everybody_may_call_is_listed(tmp_path: Path, change: Cha
     path = tmp_path / "openapi.yaml"
     path.write_text(yaml.safe_dump(changed(change), sort_keys=False))
     assert public_operations(path) == public
+
+
+def later(contract: dict[str, Any]) -> None:
+    contract["openapi"] = "3.1.0"
+    properties(contract).update(
+        at={"type": ["string", "null"], "format": "date", "examples": ["2026-01-02", None]},
+        secret={"type": "string", "writeOnly": True},
+        id={"type": "integer", "readOnly": True},
+    )
+    contract["components"]["schemas"]["Problem"]["example"] = {
+        "type": "about:blank",
+        "title": "T",
+        "status": 400,
+        "detail": "D.",
+        "code": "c",
+        "at": None,
+        "secret": "s",
+        "id": 1,
+    }
+
+
+def test_later_versions_are_held_to_the_same_rules() -> None:
+    assert complaints(changed(later)) == []
+    contract = changed(later)
+    properties(contract)["at"]["examples"].append("today")
+    assert complaints(contract) == ["#/components/schemas/Problem/properties/at/examples/2: 'today' is no date"]

@@ -70,7 +70,7 @@ class Schemas:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._later = not contract["openapi"].startswith("3.0.")
-        self._views = {hidden: _View(contract, hidden, later=self._later) for hidden in ("readOnly", "writeOnly")}
+        self._views = {hidden: _View(contract, hidden, later=self._later) for hidden in ("readOnly", "writeOnly", "")}
 
     def of_requests(self, schema: Any) -> "Validator":
         """What validates values of requests."""
@@ -79,6 +79,10 @@ class Schemas:
     def of_answers(self, schema: Any) -> "Validator":
         """What validates values of answers."""
         return Validator(self._views["writeOnly"], schema)
+
+    def of_both(self, schema: Any) -> "Validator":
+        """What validates values wherever they stand: of `readOnly` and `writeOnly` nothing is hidden."""
+        return Validator(self._views[""], schema)
 
 
 class Validator:

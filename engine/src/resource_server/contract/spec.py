@@ -43,6 +43,12 @@ def operations(contract: Contract) -> Iterator[Operation]:
             yield method, path, operation, operation.get("security", contract.get("security", []))
 
 
+def public_operations(contract: Contract) -> list[str]:
+    """The operations that everybody may call, like `GET /api/public`."""
+    found = operations(contract)
+    return [f"{method} {path}" for method, path, _, security in found if not security or {} in security]
+
+
 def paths(contract: Contract) -> Iterator[str]:
     """The paths of the contract."""
     return (path for path in contract.get("paths") or {} if not path.startswith("x-"))

@@ -12,10 +12,9 @@ import click
 
 from resource_server.contract.compiled import Compiled
 from resource_server.contract.loading import load_contract, read_contract
-from resource_server.contract.spec import ContractError
+from resource_server.contract.spec import ContractError, public_operations
 from resource_server.developing.adopting import adopted
 from resource_server.developing.scaffold import scaffold
-from resource_server.testing.contract import public_operations
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _TEMPLATE = _PACKAGE / "template"
@@ -95,10 +94,11 @@ def _replace_samples(folder: Path, spec: Path) -> None:
         (folder / sample).unlink()
     path = folder / "openapi.yaml"
     path.write_text(adopted(spec), encoding="utf-8")
-    scaffold(Compiled(read_contract(path)), folder)
+    contract = read_contract(path)
+    scaffold(Compiled(contract), folder)
     sys.path.insert(0, str(folder))
-    load_contract(read_contract(path))
-    public = "".join(f"        {operation!r},\n".replace("'", '"') for operation in public_operations(path))
+    load_contract(contract)
+    public = "".join(f"        {operation!r},\n".replace("'", '"') for operation in public_operations(contract))
     (folder / "tests" / "test_contract.py").write_text(
         _TESTS.replace("[]", f"[\n{public}    ]" if public else "[]"), encoding="utf-8"
     )

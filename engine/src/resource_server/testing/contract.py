@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from resource_server.contract import spec
 from resource_server.contract.loading import read_contract
-from resource_server.contract.spec import operations
 from resource_server.settings import environ
 from resource_server.testing import breaking, linting, rules
 
@@ -31,8 +31,7 @@ def breaking_changes(specification: Path, released: Path) -> str | None:
 
 def public_operations(specification: Path) -> list[str]:
     """The operations that everybody may call, like `GET /api/public`."""
-    found = operations(read_contract(specification))
-    return [f"{method} {path}" for method, path, _, security in found if not security or {} in security]
+    return spec.public_operations(read_contract(specification))
 
 
 def _need_linters() -> None:

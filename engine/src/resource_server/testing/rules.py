@@ -5,10 +5,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from openapi_schema_validator import OAS30ReadValidator, OAS30Validator, OAS30WriteValidator, oas30_format_checker
-from openapi_spec_validator import OpenAPIV30SpecValidator
-
+from resource_server.contract.schemas import Schemas, Validator
 from resource_server.contract.spec import Contract, inlined, operations
+from resource_server.contract.validity import formal_complaints, textual_complaints
 
 _FREE = (
     *("content", "encoding", "headers", "links", "parameters", "paths"),
@@ -26,8 +25,7 @@ def complaints(contract: Contract) -> list[str]:
 
 
 def _invalid(contract: Contract) -> Iterator[str]:
-    for error in OpenAPIV30SpecValidator(contract).iter_errors():
-        yield f"it is not valid OpenAPI: {error.message.partition(chr(10))[0]}"  # the document follows
+    yield from list(formal_complaints(contract)) or textual_complaints(contract)
 
 
 def security_is_stated(contract: Contract) -> Iterator[str]:
@@ -72,25 +70,30 @@ def responses_have_examples(contract: Contract) -> Iterator[str]:
 
 def examples_are_valid(contract: Contract) -> Iterator[str]:
     """Every example, of a body, a parameter, a header or a property, is one of what it is an example of."""
+    schemas = Schemas(contract)
     for place, node in _objects(contract):
         for name, value in _examples(node):
-            validator = _validator(place)(node.get("schema", node), format_checker=oas30_format_checker)
-            for error in validator.iter_errors(value):
-                yield f"{_pointer((*place, *name))}: {error.message}"
+            for fault in _validator(schemas, place, node.get("schema", node)).faults(value):
+                yield f"{_pointer((*place, *name))}{fault.pointer[1:]}: {fault.detail}"
 
 
 def _examples(node: Mapping[str, Any]) -> Iterator[tuple[Place, Any]]:
     if "example" in node:
         yield ("example",), node["example"]
-    for name, example in node.get("examples", {}).items():
-        if "value" in example:
-            yield ("examples", name), example["value"]
+    examples = node.get("examples", {})
+    if isinstance(examples, list):  # a schema's, from 3.1 on
+        yield from ((("examples", str(index)), value) for index, value in enumerate(examples))
+        return
+    for name, example in examples.items():
+        for member in ("value", "dataValue"):  # the second is 3.2's
+            if member in example:
+                yield ("examples", name), example[member]
 
 
-def _validator(place: Place) -> Any:
+def _validator(schemas: Schemas, place: Place, schema: Any) -> Validator:
     if "responses" in place:
-        return OAS30ReadValidator
-    return OAS30WriteValidator if {"requestBody", "requestBodies"} & set(place) else OAS30Validator
+        return schemas.of_answers(schema)
+    return schemas.of_requests(schema) if {"requestBody", "requestBodies"} & set(place) else schemas.of_both(schema)
 
 
 def scopes_are_declared_and_used(contract: Contract) -> Iterator[str]:
