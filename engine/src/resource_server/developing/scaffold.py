@@ -241,7 +241,8 @@ def _imports(text: str, code: str, names: set[str], package: str) -> str:
     if re.search(r"(?:: |-> |\[|\| )schemas\.", code) and "schemas" not in names:
         needed += ["", f"from {package} import schemas"]
     if not text.strip():
-        first = ['"""What answers the operations of the contract."""', "", "from __future__ import annotations", ""]
+        says = "What answers the operations of the contract." if "abort(" in code else "Whose credentials are good."
+        first = [f'"""{says}"""', "", "from __future__ import annotations", ""]
         return "\n".join([*first, *needed, "", "", ""])
     lines = text.rstrip().split("\n")
     last = max((node.end_lineno or 0 for node in ast.parse(text).body if _is_preamble(node)), default=0)
