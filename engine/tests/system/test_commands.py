@@ -254,6 +254,38 @@ def change(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new, 1))
 
 
+MISTAKES = [
+    ("api/handlers.py", "def public(:", "invalid syntax"),
+    ("api/handlers.py", "import nothing_of_this_name", "nothing_of_this_name"),
+    ("api/handlers.py", "raise SystemExit(3)", "SystemExit"),
+    ("api/handlers.py", "def f(): f()\nf()", "recursion"),
+    ("api/app.py", "1 / 0", "division by zero (api/app.py, line 1)"),
+    ("api/__init__.py", "\udcff", "utf-8"),
+    ("security/__init__.py", "x = ", "invalid syntax"),
+    ("openapi.yaml", "a: [", "can't be read as YAML"),
+    ("openapi.yaml", None, "No such file"),
+    (".env", "MAX_REQUESTS=many", "MAX_REQUESTS"),
+]
+
+
+def test_run_goes_on_after_every_kind_of_mistake(tmp_path: Path) -> None:
+    (house(tmp_path) / ".env").touch()
+    with running(api("run"), {"PORT": str(free_port())}, tmp_path) as process:
+        url = process.wait_for(r"(http://\S+)/ui/")[1] + "/api/public"
+        wait_until(lambda: get(url).status_code == 200)
+        for name, text, says in MISTAKES:
+            file = tmp_path / name
+            good = file.read_bytes()
+            if text is None:
+                file.unlink()
+            else:
+                file.write_bytes(text.encode("utf-8", "surrogateescape") + b"\n" + good)
+            wait_until(lambda says=says: says in get(url).json().get("detail", ""), seconds=20)
+            file.write_bytes(good)
+            wait_until(lambda: get(url).status_code == 200, seconds=20)
+        assert "Traceback" not in process.output
+
+
 @pytest.mark.parametrize("definition", ["def", "async def"])
 def test_breakpoint_works_under_run(tmp_path: Path, definition: str) -> None:
     change(house(tmp_path) / "api" / "handlers.py", "def public", f"{definition} public")
