@@ -249,7 +249,7 @@ class Settings:
     """Whether the one issuer is the embedded one, which then has to be started."""
     specification: Path = Path("openapi.yaml")
     """The contract; by default the one in the directory where the process is started."""
-    transport: httpx.AsyncBaseTransport | None = None
+    transport: httpx.BaseTransport | None = None
     """What carries the requests to the issuers, for tests; by default the network."""
 
     @classmethod

@@ -273,6 +273,11 @@ def test_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch, head: by
         thread.start()
         with pytest.raises(IssuerError, match="TimeoutError"):
             Issuer(f"http://127.0.0.1:{listener.getsockname()[1]}/", ["RS256"]).metadata()
+        for each in threading.enumerate():
+            if each.name == "issuer-request":
+                each.join(10)
+                assert not each.is_alive()
+        assert not over.is_set()
         over.set()
         thread.join(10)
 

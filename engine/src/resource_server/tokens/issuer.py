@@ -1,24 +1,37 @@
 """An issuer, its metadata and its key set, over HTTP (OpenID Connect Discovery; RFC 8414; RFC 7517)."""
 
-import asyncio
+import encodings.idna  # noqa: F401
 import ipaddress
 import json
 import logging
 import re
+import socket
+import threading
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import urlsplit
 
+import certifi
+import h11  # noqa: F401
+import httpcore  # noqa: F401
 import httpx
 
 from resource_server.tokens.keys import KeyIndex, verification_keys
 
 logger = logging.getLogger(__name__)
 
+# The first request would import these: a process that forks meanwhile would leave its child the lock of an import.
+certifi.where()
+
 _TIMEOUT = 5.0  # seconds for each of connect, read and write
 _DEADLINE = 10.0  # seconds for one document, however slowly it drips
+LONGEST_FETCH = 2 * _DEADLINE
+"""Seconds in which keys are fetched or given up: the metadata, and the key set."""
+
 _MAX_BYTES = 512 * 1024  # as they come: compression is neither asked for nor accepted
 _MAX_REDIRECTS = 3
 _DEFAULT_LIFETIME, _MIN_LIFETIME, _MAX_LIFETIME = 600, 60, 86_400  # seconds
@@ -94,9 +107,7 @@ class Issuer:
         transport: What carries the requests, for tests; by default the network.
     """
 
-    def __init__(
-        self, url: str, algorithms: Iterable[str], *, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
+    def __init__(self, url: str, algorithms: Iterable[str], *, transport: httpx.BaseTransport | None = None) -> None:
         self.url = url
         self._algorithms = tuple(algorithms)
         self._transport = transport
@@ -193,44 +204,78 @@ class Issuer:
         return is_loopback(parts.hostname or "") == self._loopback and (self._loopback or parts.scheme == "https")
 
     def _get(self, location: str) -> tuple[dict[str, Any], Mapping[str, str]]:
-        # An event loop of its own, because only that can end a request whatever it is waiting for; asyncio.run would
-        # then wait for a resolver that hangs. Who calls is a thread that has none. A client per fetch, of which there
-        # is one in ten minutes: a pool would only go stale.
-        loop = asyncio.new_event_loop()
+        # In a thread, because it can be given up whatever it waits for: a resolver, or header fields that drip. Not by
+        # an event loop, because in greenlets another one may be running.
+        request = _Request(location, self._transport, trust_env=not self._loopback)
+        threading.Thread(target=request.run, name="issuer-request", daemon=True).start()
         try:
-            return loop.run_until_complete(self._fetch(httpx.URL(location)))
+            return request.answer.result(_DEADLINE)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError, TimeoutError) as error:
             raise IssuerError(f"{location} can't be used: {type(error).__name__}: {error}") from error
         finally:
-            loop.close()
+            request.give_up()
 
-    async def _fetch(self, location: httpx.URL) -> tuple[dict[str, Any], Mapping[str, str]]:
-        # No proxy from the environment stands between this machine and itself.
-        async with (
-            asyncio.timeout(_DEADLINE),
-            httpx.AsyncClient(
-                transport=self._transport, timeout=_TIMEOUT, trust_env=not self._loopback, headers=_HEADERS
-            ) as client,
-        ):
+
+class _Request:
+    """Asks for one document, with a client of its own: there is one in ten minutes, and a pool would only go stale.
+
+    Args:
+        location: The document's URL.
+        transport: What carries the request; by default the network.
+        trust_env: Whether a proxy of the environment is asked; none stands between this machine and itself.
+    """
+
+    def __init__(self, location: str, transport: httpx.BaseTransport | None, *, trust_env: bool) -> None:
+        self.answer: Future[tuple[dict[str, Any], Mapping[str, str]]] = Future()
+        self._location = location
+        self._transport = transport
+        self._trust_env = trust_env
+        self._connections: list[Any] = []
+        self._is_over = False
+
+    def run(self) -> None:
+        """Ask, and keep the answer or what was raised."""
+        try:
+            self.answer.set_result(self._ask(httpx.URL(self._location)))
+        except BaseException as error:  # noqa: BLE001  # for whoever waits
+            self.answer.set_exception(error)
+
+    def give_up(self) -> None:
+        """End what still waits. Connections are shut down and not closed, because another thread reads from them."""
+        self._is_over = True
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    def _ask(self, location: httpx.URL) -> tuple[dict[str, Any], Mapping[str, str]]:
+        with httpx.Client(
+            transport=self._transport, timeout=_TIMEOUT, trust_env=self._trust_env, headers=_HEADERS
+        ) as client:
             for _ in range(_MAX_REDIRECTS):
-                async with client.stream("GET", location) as response:
+                with client.stream("GET", location, extensions={"trace": self._trace}) as response:
                     if response.next_request is None:
-                        return await _json_object(response), response.headers
+                        return _json_object(response), response.headers
                     if _origin(response.next_request.url) != _origin(location):
                         raise ValueError("the answer redirects to another origin")
                     location = response.next_request.url
             raise ValueError("the answer redirects again and again")
 
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        if self._is_over:
+            raise TimeoutError("it has been given up")
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._connections.append(info["return_value"])
+
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
-async def _json_object(response: httpx.Response) -> dict[str, Any]:
+def _json_object(response: httpx.Response) -> dict[str, Any]:
     response.raise_for_status()
     if response.headers.get("content-encoding", "identity") != "identity":
         raise ValueError("the answer is compressed, which was not asked for")
     body = bytearray()
-    async for chunk in response.aiter_raw():
+    for chunk in response.iter_raw():
         body += chunk
         if len(body) > _MAX_BYTES:
             raise ValueError("the answer is too long")

@@ -6,6 +6,7 @@ request with a known key waits for it. Whoever does need its outcome gets a futu
 
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -70,9 +71,10 @@ class KeyCache:
         self._fetch = fetch
         self._max_stale = max_stale
         self._clock = clock
-        self._lock = threading.RLock()
+        self._locks: dict[int, threading.RLock] = {}
         self._held = _Held()
         self._under_way: Future[None] | None = None
+        self._pid = os.getpid()
         self._started = self._ended = 0  # how many fetches have
         self._failures = 0
         self._retry_at = _NEVER
@@ -118,7 +120,9 @@ class KeyCache:
 
     def _refresh(self, now: float, *, unknown: bool) -> "Future[None] | None":
         """Join the fetch under way, or start one if it is time for it."""
-        with self._lock:
+        with self._lock():
+            if self._pid != os.getpid():  # the thread that fetches stayed behind in the process that has forked
+                self._pid, self._under_way = os.getpid(), None
             if self._under_way is None and now >= self._retry_at and (not unknown or self._may_look_up(now)):
                 self._started += 1
                 self._under_way = Future()
@@ -130,6 +134,10 @@ class KeyCache:
                     logger.exception("The keys of %s could not be refreshed", self._name)
                     self._end(None)
             return self._under_way
+
+    def _lock(self) -> threading.RLock:
+        """The lock of this process: somebody who isn't in it may hold one that was there before a fork."""
+        return self._locks.setdefault(os.getpid(), threading.RLock())
 
     def _may_look_up(self, now: float) -> bool:
         refill = (now - self._refilled_at) / _UNKNOWN_KID_INTERVAL
@@ -155,7 +163,7 @@ class KeyCache:
     def _end(self, fetched: FetchedKeys | None) -> None:
         """Take over what a fetch has brought, or count a failure."""
         now = self._clock()
-        with self._lock:
+        with self._lock():
             if fetched is None:
                 self._retry_at = now + min(2.0**self._failures, _MAX_PAUSE)
                 self._failures += 1

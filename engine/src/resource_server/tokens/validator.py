@@ -23,9 +23,16 @@ from resource_server.tokens.claims import (
 from resource_server.tokens.clock import now
 from resource_server.tokens.credentials import Credentials, presented
 from resource_server.tokens.dpop import DPoP, Proof
-from resource_server.tokens.errors import QUOTABLE, InsufficientAuthentication, InsufficientScope, InvalidToken, Refusal
+from resource_server.tokens.errors import (
+    QUOTABLE,
+    InsufficientAuthentication,
+    InsufficientScope,
+    InvalidToken,
+    IssuerUnavailable,
+    Refusal,
+)
 from resource_server.tokens.headers import check_header
-from resource_server.tokens.issuer import Issuer, issuer_url
+from resource_server.tokens.issuer import LONGEST_FETCH, Issuer, issuer_url
 from resource_server.tokens.jwt import SignedJWT
 from resource_server.tokens.keycache import KeyCache, KeyPending
 from resource_server.tokens.keys import ALGORITHMS, verify_signature
@@ -75,7 +82,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         max_stale: float = 86_400,
         remembered: int = 1_024,
         dpop: DPoP | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -158,15 +165,32 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         if not strong or not authenticated_since(token, self._clock(), self._leeway, max_age):
             raise InsufficientAuthentication(acr_values, max_age)
 
-    def authenticate_token(self, token_string: str) -> AccessToken:
-        """Validate an access token, for Authlib; blocks while the issuer's keys are fetched. Raises as `validate`."""
+    def check(self, token: str | Credentials) -> AccessToken:
+        """Validate an access token where there is no event loop; blocks while keys are fetched.
+
+        Args:
+            token: As `validate` takes it, which says what is raised, too.
+        """
+        credentials = token if isinstance(token, Credentials) else Credentials("Bearer", token)
         pending = None
         while True:
             try:
-                return self._check(Credentials("Bearer", token_string), pending)[0]
+                access_token, proof = self._check(credentials, pending)
+                break
             except KeyPending as raised:
                 pending = raised
-                pending.fetch.result()
+            try:
+                pending.fetch.result(LONGEST_FETCH)
+            except TimeoutError as error:
+                raise IssuerUnavailable from error
+        if proof and self.dpop and proof.id not in credentials.used:
+            self.dpop.use(proof)
+            credentials.used.add(proof.id)
+        return access_token
+
+    def authenticate_token(self, token_string: str) -> AccessToken:
+        """Validate an access token that was presented as `Bearer`, for Authlib. Blocks and raises as `check`."""
+        return self.check(token_string)
 
     def validate_request(self, request: Any) -> None:
         """Check how the request presents its token, for Authlib, which has split the header at white space."""
