@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from joserfc.jwk import RSAKey
 
 from resource_server.tokens.errors import InvalidToken, IssuerUnavailable, Refusal
 from resource_server.tokens.issuer import FetchedKeys, IssuerError
@@ -376,6 +377,51 @@ def test_failure_is_logged_and_never_raised_in_the_background(
     assert [bool(record.exc_info) for record in caplog.records] == [isinstance(failure, RuntimeError)] * len(messages)
 
 
+def finds_another(issuer: Issuer, kid: str | None, wrong: PublicKey) -> bool:
+    """Whether another key than one that didn't verify a token is found; else its signature is what is wrong."""
+    pending = None
+    for _ in range(3):
+        try:
+            found = issuer.cache.key(kid, "RS256", pending, wrong=wrong)
+        except KeyPending as raised:
+            pending = raised
+            pending.fetch.result(10)
+        except InvalidToken as error:
+            return error.refusal is not Refusal.SIGNATURE
+        else:
+            if found.thumbprint() != wrong.thumbprint():
+                return True
+            wrong = found
+    raise AssertionError("it would wait forever")
+
+
+@pytest.mark.parametrize("kid", [None, "same"])
+def test_key_that_another_took_the_place_of_is_looked_up(issuer: Issuer, kid: str | None) -> None:
+    issuer.published = [rsa_key("same")]
+    before = issuer.key(kid)
+    issuer.published = [RSAKey.import_key(NEW.as_dict(private=True), {"kid": "same"})]
+    assert finds_another(issuer, kid, before)
+    assert (issuer.fetches, issuer.key(kid).thumbprint()) == (2, NEW.thumbprint())
+    assert not finds_another(issuer, kid, issuer.key(kid))
+
+
+def test_flood_of_wrong_signatures_causes_a_trickle_that_unknown_kids_share(issuer: Issuer) -> None:
+    key = issuer.key("old")
+    for _ in range(100):
+        assert not finds_another(issuer, "old", issuer.key("old"))
+        issuer.finds("unknown")
+    assert issuer.fetches == 1 + 3
+    assert issuer.key("old").thumbprint() == key.thumbprint()
+
+
+def test_wrong_signature_during_an_outage_stays_one(issuer: Issuer) -> None:
+    key = issuer.key("old")
+    issuer.failure = IssuerError("down")
+    for _ in range(5):
+        assert not finds_another(issuer, "old", key)
+    assert issuer.key("old") is key
+
+
 def test_key_without_kid_is_found_when_it_is_the_only_one(issuer: Issuer) -> None:
     assert issuer.key(None).kid == "old"
     issuer.published = [OLD, NEW]
@@ -389,3 +435,15 @@ def test_nothing_is_fetched_before_the_first_token(issuer: Issuer, use: Callable
     assert issuer.fetches == 0
     use(issuer)
     assert issuer.fetches > 0
+
+
+def test_issuer_without_usable_keys_is_not_ready(issuer: Issuer) -> None:
+    issuer.published = []
+    issuer.cache.ready()
+    issuer.settle()
+    assert not issuer.cache.ready()
+    issuer.published = [OLD]
+    issuer.now += 600
+    issuer.cache.ready()
+    issuer.settle()
+    assert issuer.cache.ready()

@@ -1,6 +1,7 @@
 """Which keys of a key set are used, and for which algorithms."""
 
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -69,6 +70,35 @@ def test_two_keys_without_kid_are_none_that_a_token_could_mean() -> None:
     one, other = ({name: rsa_key("x")[name] for name in ("kty", "n", "e")} for _ in range(2))
     assert verification_keys({"keys": [one, other]}, ["RS256"]) == {}
     assert set(verification_keys({"keys": [one]}, ["RS256"])) == {(None, "RS256")}
+
+
+def test_same_key_twice_is_one_key() -> None:
+    key = {name: rsa_key("x")[name] for name in ("kty", "n", "e")}
+    for again in (key, {**key, "use": "sig"}, {**key, "use": "enc"}, {**key, "kid": "x"}):
+        for document in ([key, again], [again, key]):
+            assert (None, "RS256") in verification_keys({"keys": document}, ["RS256"]), document
+
+
+@pytest.mark.parametrize("name", ["kid", "use", "alg", "key_ops", "x5c", "x5t", "x5u", "another"])
+def test_members_that_are_null_are_none(name: str) -> None:
+    assert len(verification_keys({"keys": [{**jwk(rsa_key("k")), name: None}]}, ["RS256"])) > 0
+
+
+@pytest.mark.parametrize("key", [rsa_key("k"), ECKey.generate_key("P-256"), OKPKey.generate_key("Ed25519")])
+def test_padding_is_nothing(key: Key) -> None:
+    members = key.as_dict(private=False)
+    padded = {name: members[name] + "=" * (-len(members[name]) % 4) for name in ("n", "e", "x", "y") if name in members}
+    assert any(text.endswith("=") for text in padded.values())
+    found = verification_keys({"keys": [{**members, **padded}]}, ["RS256", "ES256", "EdDSA"])
+    assert {each.thumbprint() for each in found.values()} == {key.thumbprint()}
+
+
+@pytest.mark.parametrize(
+    "bad", [*UNUSABLE.values(), {"kty": "RSA"}, {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}, 1]
+)
+def test_reason_is_never_empty(bad: Any, caplog: pytest.LogCaptureFixture) -> None:
+    verification_keys({"keys": [bad]}, ["RS256"])
+    assert all(re.search(r"kid .*: \S", message) for message in caplog.messages)
 
 
 def test_skipped_key_is_named_in_the_log_without_its_material(caplog: pytest.LogCaptureFixture) -> None:

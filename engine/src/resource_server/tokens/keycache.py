@@ -81,17 +81,20 @@ class KeyCache:
         self._lookups = float(_UNKNOWN_KID_BURST)  # a token bucket, in tokens
         self._refilled_at = clock()
 
-    def key(self, kid: str | None, alg: str, pending: KeyPending | None = None) -> PublicKey:
+    def key(
+        self, kid: str | None, alg: str, pending: KeyPending | None = None, wrong: PublicKey | None = None
+    ) -> PublicKey:
         """The key for a token's `kid` and `alg`. Never blocks.
 
         Args:
             kid: From the token's header; `None` finds the only key there is for the algorithm.
             alg: One of the algorithms that the keys were fetched for.
             pending: What was raised when the caller asked before, and has been waited for.
+            wrong: What was found before, and hasn't verified the token: the issuer may have another key by now.
 
         Raises:
             KeyPending: Wait for its `fetch`, then ask again.
-            InvalidToken: The issuer doesn't publish this key.
+            InvalidToken: The issuer doesn't publish this key, or none but the wrong one.
             IssuerUnavailable: That can't be known, because the issuer can't be reached.
         """
         # A fetch that was under way when the caller asked may have missed the key; one begun since is the last word.
@@ -99,6 +102,8 @@ class KeyCache:
         answered = self._ended > asked  # read before what that fetch has brought, never after
         held, now = self._held, self._clock()
         key = held.keys.get((kid, alg))
+        if key is wrong:
+            key = None
         if key is not None and now < held.refresh_at:
             return key
         fresh = now < held.expires_at
@@ -107,6 +112,8 @@ class KeyCache:
             return key
         if fetch is not None:
             raise KeyPending(fetch, asked)
+        if wrong is not None:
+            raise InvalidToken(Refusal.SIGNATURE)
         if self._failures:
             raise IssuerUnavailable(max(1, math.ceil(self._retry_at - now)))
         raise InvalidToken(Refusal.UNKNOWN_KEY)
@@ -116,7 +123,7 @@ class KeyCache:
         held, now = self._held, self._clock()
         if now >= held.refresh_at:
             self._refresh(now, unknown=False)
-        return now < held.usable_until
+        return bool(held.keys) and now < held.usable_until
 
     def _refresh(self, now: float, *, unknown: bool) -> "Future[None] | None":
         """Join the fetch under way, or start one if it is time for it."""

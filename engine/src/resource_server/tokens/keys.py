@@ -31,8 +31,8 @@ def verification_keys(key_set: object, algorithms: Iterable[str]) -> KeyIndex:
     """Index the keys of a key set that may verify signatures of the given algorithms.
 
     A key that is malformed, weak, symmetric, private or for key agreement is left out and named in the log. One for
-    encryption or another algorithm, which an issuer may well publish, is left out silently. Its neighbours work. When
-    two keys share a `kid` and an algorithm, the first counts.
+    encryption or another algorithm, which an issuer may well publish, is left out silently. Its neighbours work. The
+    same key twice is one key. When two keys share a `kid` and an algorithm, the first counts.
 
     Args:
         key_set: The parsed JWK set document.
@@ -46,7 +46,7 @@ def verification_keys(key_set: object, algorithms: Iterable[str]) -> KeyIndex:
         raise ValueError("not a JWK set")
     index: dict[tuple[str | None, str], PublicKey] = {}
     usable = [(key, alg) for key in map(_import_key, keys) if key for alg in algorithms if verifies(key, alg)]
-    count = Counter(alg for _, alg in usable)
+    count = Counter(alg for _, alg in {(key.thumbprint(), alg) for key, alg in usable})
     for key, alg in usable:
         if key.kid is not None:
             index.setdefault((key.kid, alg), key)
@@ -76,7 +76,7 @@ def public_key(jwk: Any) -> PublicKey:
         ValueError: It is malformed, weak, symmetric, private or for something else.
     """
     try:
-        key = JWKRegistry.import_key(jwk)
+        key = JWKRegistry.import_key(_as_published(jwk))
         if not isinstance(key, RSAKey | ECKey | OKPKey):
             raise ValueError("it is symmetric")
         if not isinstance(key.get("key_ops", []), list):  # joserfc would look for the operation within a text
@@ -89,8 +89,22 @@ def public_key(jwk: Any) -> PublicKey:
             raise ValueError("it is for key agreement")
         key.check_key_op("verify")
     except _UNUSABLE as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(str(error) or type(error).__name__) from error
     return key
+
+
+def _as_published(jwk: Any) -> Any:
+    """A key without what some issuers publish, and means nothing: members that are null, and padding."""
+    if not isinstance(jwk, dict):
+        return jwk
+    return {
+        name: value.rstrip("=") if name in _NUMBERS and isinstance(value, str) else value
+        for name, value in jwk.items()
+        if value is not None
+    }
+
+
+_NUMBERS = ("n", "e", "x", "y")
 
 
 def verifies(key: PublicKey, alg: str) -> bool:

@@ -236,8 +236,8 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         if not isinstance(issuer, str) or issuer not in self._keys:
             raise InvalidToken(Refusal.ISSUER)
         key = self._keys[issuer].key(kid, alg, pending)
-        if not verify_signature(alg, key, jwt.signing_input, jwt.signature):
-            raise InvalidToken(Refusal.SIGNATURE)
+        while not verify_signature(alg, key, jwt.signing_input, jwt.signature):
+            key = self._keys[issuer].key(kid, alg, pending, wrong=key)
         check_claims(jwt.claims, expected)
         scopes = granted_scopes(jwt.claims, *self._scope_claims)
         self._verified.remember(token_digest, Verified(issuer, kid, alg, key, times(jwt.claims), scopes, jwt.payload))
