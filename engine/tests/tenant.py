@@ -1,6 +1,7 @@
 """An issuer that the tests are in control of: it signs anything, counts who asks, and fails when told to."""
 
 import json
+import ssl
 import threading
 import time
 from collections import Counter
@@ -105,8 +106,8 @@ class Tenant:
         return self.fetches[KEYS]
 
     @contextmanager
-    def running(self) -> Iterator["Tenant"]:
-        """Serve on a free port of 127.0.0.1."""
+    def running(self, context: ssl.SSLContext | None = None) -> Iterator["Tenant"]:
+        """Serve on a free port of 127.0.0.1, with TLS if there is a context for it."""
         tenant = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -127,7 +128,9 @@ class Tenant:
 
         with Server(("127.0.0.1", 0), Handler) as server:
             self.port = server.server_port
-            self.url = f"http://127.0.0.1:{self.port}/"
+            self.url = f"{'https' if context else 'http'}://127.0.0.1:{self.port}/"
+            if context:
+                server.socket = context.wrap_socket(server.socket, server_side=True)
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
             thread.start()
             yield self

@@ -2,17 +2,26 @@
 
 import contextlib
 import gzip
+import ipaddress
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
-from resource_server.tokens.issuer import Issuer, IssuerError, issuer_url
+from resource_server.tokens.issuer import FetchedKeys, Issuer, IssuerError, issuer_url
 from tests.tenant import KEYS, METADATA, Answer, Tenant, rsa_key, streamed
 
 JSON = {"Content-Type": "application/json"}
@@ -166,7 +175,7 @@ def test_key_set_without_a_usable_key_is_no_outage_but_logged(
     [
         ("metadata: a list", "ValueError: the answer is not a JSON object$"),
         ("keys: too long", "ValueError: the answer is too long$"),
-        ("keys: a bomb in a bomb", "ValueError: the answer is compressed, which was not asked for$"),
+        ("keys: a bomb in a bomb", "ValueError: the answer is encoded as 'gzip, gzip', which was not asked for$"),
         ("keys: redirects elsewhere", "ValueError: the answer redirects to another origin$"),
         ("metadata: redirects to itself", "ValueError: the answer redirects again and again$"),
         ("keys: no list", "^http://127.0.0.1:[0-9]+/.well-known/jwks.json is not a JWK set$"),
@@ -375,7 +384,8 @@ def test_endpoints_are_the_metadatas_where_they_can_be_used(
     url: str, named: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        assert request.headers["accept"] == "application/json"
+        assert request.headers["accept"] == "application/json, application/jwk-set+json"
+        assert request.headers["user-agent"] == "resource-server"
         assert request.headers["accept-encoding"] == "identity"
         return streamed(200, JSON, json.dumps({"issuer": url, **named}).encode())
 
@@ -407,3 +417,113 @@ def test_domain_and_issuer_url_mean_the_same_tenant(domain: str) -> None:
 def test_issuers_clock_is_what_its_answer_says(headers: dict[str, str], expected: float | None) -> None:
     transport = httpx.MockTransport(lambda _: streamed(200, headers, b"{}"))
     assert Issuer("https://tenant.example.com/", ["RS256"], transport=transport).clock() == expected
+
+
+def served(broken: Tenant, headers: dict[str, str], body: bytes | None = None, status: int = 200) -> FetchedKeys:
+    """The keys of an answer."""
+    keys = json.dumps(broken.key_set()).encode()
+    with broken.running():
+        broken.misbehave = at(KEYS, status, {**JSON, **headers}, keys if body is None else body)(broken)
+        return issuer(broken).fetch_keys()
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity", " IDENTITY "])
+def test_answer_that_is_not_encoded_may_say_so(broken: Tenant, encoding: str) -> None:
+    assert served(broken, {"Content-Encoding": encoding}).keys
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZip", "x-gzip"])
+def test_answer_may_be_encoded_although_nobody_has_asked_for_it(broken: Tenant, encoding: str) -> None:
+    body = gzip.compress(json.dumps(broken.key_set()).encode())
+    assert served(broken, {"Content-Encoding": encoding}, body).keys
+    with pytest.raises(IssuerError, match="it ends too early"):
+        served(broken, {"Content-Encoding": encoding}, body[:-12])
+
+
+@pytest.mark.parametrize("media_type", ["application/jwk-set+json", "application/octet-stream"])
+def test_key_set_may_be_of_any_media_type(broken: Tenant, media_type: str) -> None:
+    assert served(broken, {"Content-Type": media_type}).keys
+
+
+@pytest.mark.parametrize(
+    ("age", "lifetime"), [("0", 900), ("100", 800), ("880", 60), ("9999", 60), ("-5", 900), ("x", 900), ("9" * 50, 900)]
+)
+def test_what_a_cache_has_held_is_kept_for_the_rest_of_its_lifetime(broken: Tenant, age: str, lifetime: int) -> None:
+    assert served(broken, {"Cache-Control": "max-age=900", "Age": age}).lifetime == lifetime
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("said", ["120", "date"])
+def test_issuer_says_for_how_long_it_wants_to_be_left_alone(broken: Tenant, status: int, said: str) -> None:
+    value = formatdate(time.time() + 120, usegmt=True) if said == "date" else said
+    with pytest.raises(IssuerError) as raised:
+        served(broken, {"Retry-After": value}, b"", status)
+    assert raised.value.retry_after is not None
+    assert 118 < raised.value.retry_after <= 121
+
+
+@pytest.mark.parametrize("said", ["", "soon", "-1", "1.5", "Mon, 99 Foo"])
+def test_what_it_says_otherwise_is_nothing(broken: Tenant, said: str) -> None:
+    with pytest.raises(IssuerError) as raised:
+        served(broken, {"Retry-After": said}, b"", 503)
+    assert raised.value.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("SSL_CERT_FILE", "/nowhere.pem", "No such file or directory"),
+        ("SSL_CERT_FILE", __file__, "SSL"),
+        ("ALL_PROXY", "socks5://127.0.0.1:9", "SOCKS"),
+        ("HTTPS_PROXY", "nonsense://127.0.0.1:9", "nonsense"),
+        ("HTTPS_PROXY", "http://[::1", "Invalid port"),
+    ],
+)
+def test_environment_that_is_no_good_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(IssuerError, match=says):
+        Issuer("https://tenant.example.com/", ["RS256"]).metadata()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_authority_of_ones_own_is_trusted_for_this_machine_too(
+    broken: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, known: bool
+) -> None:
+    certificate = self_signed(tmp_path)
+    if known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with broken.running(context):
+        if known:
+            assert issuer(broken).fetch_keys().keys
+        else:
+            with pytest.raises(IssuerError, match="CERTIFICATE_VERIFY_FAILED"):
+                issuer(broken).fetch_keys()
+
+
+def self_signed(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+    now = datetime.now(tz=UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
+    signed = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    (path := folder / "certificate.pem").write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def test_transport_for_tests_may_answer_as_a_whole() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        keys = {"keys": [rsa_key("k").as_dict(private=False)]}
+        named = {"issuer": "https://t.example.com/", "jwks_uri": "https://t.example.com/keys"}
+        return httpx.Response(200, json=keys if request.url.path == "/keys" else named)
+
+    subject = Issuer("https://t.example.com/", ["RS256"], transport=httpx.MockTransport(answer))
+    assert ("k", "RS256") in subject.fetch_keys().keys

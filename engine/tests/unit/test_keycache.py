@@ -447,3 +447,17 @@ def test_issuer_without_usable_keys_is_not_ready(issuer: Issuer) -> None:
     issuer.cache.ready()
     issuer.settle()
     assert issuer.cache.ready()
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(None, 1), (0, 1), (60, 60), (10**9, 300)])
+def test_issuer_is_left_alone_for_as_long_as_it_asks(issuer: Issuer, asked: float | None, pause: float) -> None:
+    issuer.failure = IssuerError("busy", asked)
+    with pytest.raises(IssuerUnavailable) as raised:
+        issuer.key("old")
+    assert raised.value.headers["Retry-After"] == str(pause)
+    issuer.failure = None
+    issuer.now += pause - 0.1
+    with pytest.raises(IssuerUnavailable):
+        issuer.key("old")
+    issuer.now += 0.2
+    assert issuer.finds("old")

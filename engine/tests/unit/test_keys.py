@@ -86,7 +86,7 @@ def test_members_that_are_null_are_none(name: str) -> None:
 
 @pytest.mark.parametrize("key", [rsa_key("k"), ECKey.generate_key("P-256"), OKPKey.generate_key("Ed25519")])
 def test_padding_is_nothing(key: Key) -> None:
-    members = key.as_dict(private=False)
+    members: dict[str, Any] = key.as_dict(private=False)
     padded = {name: members[name] + "=" * (-len(members[name]) % 4) for name in ("n", "e", "x", "y") if name in members}
     assert any(text.endswith("=") for text in padded.values())
     found = verification_keys({"keys": [{**members, **padded}]}, ["RS256", "ES256", "EdDSA"])

@@ -7,6 +7,8 @@ import logging
 import re
 import socket
 import threading
+import time
+import zlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -32,13 +34,22 @@ _DEADLINE = 10.0  # seconds for one document, however slowly it drips
 LONGEST_FETCH = 2 * _DEADLINE
 """Seconds in which keys are fetched or given up: the metadata, and the key set."""
 
-_MAX_BYTES = 512 * 1024  # as they come: compression is neither asked for nor accepted
+_MAX_BYTES = 512 * 1024  # as they come, and decoded
 _MAX_REDIRECTS = 3
 _DEFAULT_LIFETIME, _MIN_LIFETIME, _MAX_LIFETIME = 600, 60, 86_400  # seconds
 
 
 class IssuerError(Exception):
-    """The issuer can't be reached, or answers what the standards don't say. The message is for the operator."""
+    """The issuer can't be reached, or answers what the standards don't say. The message is for the operator.
+
+    Args:
+        message: What has happened.
+        retry_after: Seconds for which the issuer wants to be left alone, if it says so.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 def issuer_url(domain: str) -> str:
@@ -142,12 +153,11 @@ class Issuer:
             IssuerError: The metadata can't be fetched.
         """
         _, headers = self._get(self._metadata_url)
-        age = headers.get("age", "0")
         try:
             made = parsedate_to_datetime(headers.get("date", ""))
         except ValueError:
             return None
-        return made.timestamp() + (int(age) if age.isascii() and age.isdigit() else 0)
+        return made.timestamp() + _age(headers)
 
     def endpoints(self) -> Endpoints:
         """Fetch where people log in and clients get tokens. Where the metadata names no usable URL, Auth0's paths.
@@ -210,8 +220,12 @@ class Issuer:
         threading.Thread(target=request.run, name="issuer-request", daemon=True).start()
         try:
             return request.answer.result(_DEADLINE)
+        except httpx.HTTPStatusError as error:
+            raise IssuerError(f"{location} can't be used: {error}", _retry_after(error.response.headers)) from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError, TimeoutError) as error:
             raise IssuerError(f"{location} can't be used: {type(error).__name__}: {error}") from error
+        except (OSError, ImportError) as error:
+            raise IssuerError(f"{location} can't be asked: {error}. {_ENVIRONMENT}") from error
         finally:
             request.give_up()
 
@@ -244,12 +258,15 @@ class _Request:
         """End what still waits. Connections are shut down and not closed, because another thread reads from them."""
         self._is_over = True
         for connection in self._connections:
-            with suppress(OSError):
-                connection.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+            _shut_down(connection)
 
     def _ask(self, location: httpx.URL) -> tuple[dict[str, Any], Mapping[str, str]]:
         with httpx.Client(
-            transport=self._transport, timeout=_TIMEOUT, trust_env=self._trust_env, headers=_HEADERS
+            transport=self._transport,
+            timeout=_TIMEOUT,
+            trust_env=self._trust_env,
+            headers=_HEADERS,
+            verify=httpx.create_ssl_context(),  # which the environment may add to, for this machine, too
         ) as client:
             for _ in range(_MAX_REDIRECTS):
                 with client.stream("GET", location, extensions={"trace": self._trace}) as response:
@@ -261,28 +278,61 @@ class _Request:
             raise ValueError("the answer redirects again and again")
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
-        if self._is_over:
-            raise TimeoutError("it has been given up")
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             self._connections.append(info["return_value"])
+            if self._is_over:
+                _shut_down(info["return_value"])
 
 
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+def _shut_down(connection: Any) -> None:
+    with suppress(OSError):
+        connection.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+
+_HEADERS = {
+    "Accept": "application/json, application/jwk-set+json",
+    "Accept-Encoding": "identity",
+    "User-Agent": "resource-server",
+}
+_ENVIRONMENT = "See what SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say"
 
 
 def _json_object(response: httpx.Response) -> dict[str, Any]:
     response.raise_for_status()
-    if response.headers.get("content-encoding", "identity") != "identity":
-        raise ValueError("the answer is compressed, which was not asked for")
+    if response.is_stream_consumed:  # as of a transport for tests that has the whole answer
+        encoding, parts = "", iter([response.content])
+    else:
+        encoding, parts = response.headers.get("content-encoding", "").strip().lower(), response.iter_raw()
     body = bytearray()
-    for chunk in response.iter_raw():
-        body += chunk
+    for part in parts:
+        body += part
         if len(body) > _MAX_BYTES:
-            raise ValueError("the answer is too long")
-    document = json.loads(body)
+            raise ValueError(_TOO_LONG)
+    document = json.loads(_decoded(bytes(body), encoding))
     if not isinstance(document, dict):
         raise ValueError("the answer is not a JSON object")
     return document
+
+
+def _decoded(body: bytes, encoding: str) -> bytes:
+    """What has been encoded (RFC 9110, section 8.4.1); some servers do so although nobody has asked for it."""
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        raise ValueError(f"the answer is encoded as {encoding!r}, which was not asked for")
+    try:
+        unzip = zlib.decompressobj(wbits=31)
+        decoded = unzip.decompress(body, _MAX_BYTES + 1)
+    except zlib.error as error:
+        raise ValueError(f"the answer is no gzip: {error}") from error
+    if len(decoded) > _MAX_BYTES:
+        raise ValueError(_TOO_LONG)
+    if not unzip.eof:
+        raise ValueError("the answer is no gzip: it ends too early")
+    return decoded
+
+
+_TOO_LONG = "the answer is too long"
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
@@ -291,5 +341,24 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 
 def _lifetime(headers: Mapping[str, str]) -> float:
     # RFC 9111, section 5.2.2.1. s-maxage is for shared caches, which this is not.
-    age = re.search(r"(?:^|[\s,])max-age=\"?(\d{1,9})", headers.get("cache-control", ""), re.IGNORECASE)
-    return min(max(int(age[1]), _MIN_LIFETIME), _MAX_LIFETIME) if age else _DEFAULT_LIFETIME
+    said = re.search(r"(?:^|[\s,])max-age=\"?(\d{1,9})", headers.get("cache-control", ""), re.IGNORECASE)
+    if not said:
+        return _DEFAULT_LIFETIME
+    return min(max(int(said[1]) - _age(headers), _MIN_LIFETIME), _MAX_LIFETIME)
+
+
+def _age(headers: Mapping[str, str]) -> int:
+    """For how many seconds a cache has held an answer (RFC 9111, section 5.1)."""
+    age = headers.get("age", "0")
+    return int(age) if age.isascii() and age.isdigit() and len(age) < 10 else 0
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """For how many seconds the issuer wants to be left alone (RFC 9110, section 10.2.3)."""
+    said = headers.get("retry-after", "")
+    if said.isascii() and said.isdigit():
+        return float(said[:9])
+    try:
+        return max(parsedate_to_datetime(said).timestamp() - time.time(), 0)
+    except ValueError:
+        return None

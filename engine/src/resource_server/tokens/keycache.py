@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 _REFRESH_AHEAD = 0.8  # of the lifetime
 _MAX_PAUSE = 10.0  # seconds between attempts while the issuer fails; it doubles from one second
+_LONGEST_ASKED = 300.0  # seconds between attempts that the issuer itself may ask for
 _UNKNOWN_KID_BURST, _UNKNOWN_KID_INTERVAL = 3, 30.0  # fetches at once, then one per so many seconds
 
 _NEVER = -math.inf
@@ -156,23 +157,25 @@ class KeyCache:
         return True
 
     def _run(self, under_way: "Future[None]") -> None:
-        fetched = None
+        fetched, retry_after = None, 0.0
         try:
             fetched = self._fetch()
         except IssuerError as error:
+            retry_after = error.retry_after or 0.0
             logger.warning("The keys of %s could not be refreshed: %s", self._name, error)
         except Exception:
             logger.exception("The keys of %s could not be refreshed", self._name)
         finally:
-            self._end(fetched)
+            self._end(fetched, retry_after)
             under_way.set_result(None)
 
-    def _end(self, fetched: FetchedKeys | None) -> None:
+    def _end(self, fetched: FetchedKeys | None, retry_after: float = 0.0) -> None:
         """Take over what a fetch has brought, or count a failure."""
         now = self._clock()
         with self._lock():
             if fetched is None:
-                self._retry_at = now + min(2.0**self._failures, _MAX_PAUSE)
+                pause = min(2.0**self._failures, _MAX_PAUSE)
+                self._retry_at = now + max(pause, min(retry_after, _LONGEST_ASKED))
                 self._failures += 1
             else:
                 self._held = _Held(
