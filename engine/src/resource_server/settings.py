@@ -3,7 +3,7 @@
 import ipaddress
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from dotenv import dotenv_values
 
 from resource_server.networks import Networks
 from resource_server.tokens.errors import QUOTABLE
-from resource_server.tokens.issuer import is_loopback, issuer_url
+from resource_server.tokens.issuer import Issuer, document_url, is_loopback, issuer_url
 from resource_server.tokens.keys import ALGORITHMS
 from resource_server.tokens.uris import normalized
 
@@ -68,9 +68,26 @@ def _issuers(name: str, text: str) -> tuple[str, ...]:
         raise SettingsError(f"{name}: {error}.") from error
 
 
+def _documents(name: str, text: str) -> dict[str, str]:
+    """URLs by the issuers that they are of; by nothing, if there is one."""
+    found: dict[str, str] = {}
+    for word in _words(name, text):
+        issuer, _, url = word.rpartition("=http")
+        try:
+            of, at = issuer_url(issuer) if issuer else "", document_url(f"http{url}" if issuer else word)
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}. Write a URL, or `issuer=URL` for each issuer.") from error
+        if found.setdefault(of, at) != at:
+            raise SettingsError(f"{name} has two URLs for one issuer. Write one, or `issuer=URL` for each issuer.")
+    return found
+
+
 def _audience(name: str, text: str) -> str:
-    if not QUOTABLE.fullmatch(text):
-        raise SettingsError(f"{name} is {text!r}. Use ASCII without quotes and backslashes, like a URL.")
+    if not QUOTABLE.fullmatch(text) or set(text) & set("' ,"):
+        raise SettingsError(
+            f"{name} is {text!r}. Set it to the identifier of one API, in ASCII without quotes, spaces and commas, "
+            "like a URL."
+        )
     return text
 
 
@@ -199,6 +216,25 @@ class Settings:
     permissions: bool = _row(
         "TOKEN_PERMISSIONS", _switch, False, "Whether Auth0's RBAC claim `permissions` grants scopes, too."
     )
+    scope_claims: tuple[str, ...] = _row(
+        "TOKEN_SCOPE_CLAIMS", _words, ("scope", "scp"),
+        "The claims that grant scopes, like `roles`, or `realm_access.roles` for one within another.",
+    )  # fmt: skip
+    subject: bool = _row("TOKEN_SUBJECT", _switch, True, "Whether a token must have a `sub`, which names who calls.")
+    profile: str = _row(
+        "TOKEN_PROFILE", partial(_choice, among=("auth0", "rfc9068")), "auth0",
+        "`rfc9068` demands what RFC 9068 does: `typ: at+jwt`, `client_id`, `jti` and `iat`.",
+    )  # fmt: skip
+    metadata_urls: Mapping[str, str] | None = _row(
+        "METADATA_URL", _documents, None,
+        "Where the issuer's metadata are; of several issuers, `issuer=URL` for each, with commas.",
+        "`…/.well-known/openid-configuration`",
+    )  # fmt: skip
+    jwks_urls: Mapping[str, str] | None = _row(
+        "JWKS_URL", _documents, None,
+        "Where the issuer's keys are; of several issuers, `issuer=URL` for each, with commas.",
+        "what the metadata say",
+    )  # fmt: skip
     remembered: int = _row(
         "TOKEN_CACHE", partial(_number, most=10**6), 1_024,
         "Of how many tokens each worker remembers that their signature is right; 0 for none.",
@@ -284,6 +320,15 @@ class Settings:
         """
         return cls.from_environ(environ(), development=development)
 
+    def issuer(self, url: str, algorithms: Iterable[str] | None = None) -> Issuer:
+        """One of the issuers, with keys for some algorithms; by default for those of tokens."""
+        return Issuer(
+            url,
+            algorithms or self.algorithms,
+            metadata_url=(self.metadata_urls or {}).get(url),
+            jwks_url=(self.jwks_urls or {}).get(url),
+        )
+
     @property
     def base_url(self) -> str | None:
         """Where the server is reached, without a final slash, if that is known."""
@@ -328,11 +373,25 @@ def _check(given: dict[str, Any]) -> None:
         raise SettingsError("AUTH0_DOMAIN is not set. Set it to your tenant's host, like tenant.eu.auth0.com.")
     if not given.get("audience"):
         raise SettingsError("AUTH0_AUDIENCE is not set. Set it to your API's identifier, as registered in Auth0.")
+    for name in ("metadata_urls", "jwks_urls"):
+        _name_issuers(rows()[name].variable, given, name)
     mode, known = given.get("dpop"), given["development"] or given.get("public_url")
     if mode in ("allowed", "required") and not known:
         raise SettingsError(
             f"DPOP is {mode}, but proofs name the URL that they are for. Set PUBLIC_URL, like https://api.example.com."
         )
+
+
+def _name_issuers(variable: str, given: dict[str, Any], name: str) -> None:
+    """Have each URL be of an issuer."""
+    urls, issuers = dict(given.get(name) or {}), given["issuers"]
+    if "" in urls:
+        if len(issuers) > 1 or len(urls) > 1:
+            raise SettingsError(f"{variable} says not which issuer is meant. Write `issuer=URL` for each.")
+        urls = {issuers[0]: urls[""]}
+    if unknown := urls.keys() - set(issuers):
+        raise SettingsError(f"{variable} names {min(unknown)!r}, which AUTH0_DOMAIN doesn't.")
+    given[name] = urls or None
 
 
 def lacks_final_slash(issuer: str) -> bool:

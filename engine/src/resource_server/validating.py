@@ -19,8 +19,15 @@ def validator_options(settings: Settings) -> dict[str, Any]:
     Raises:
         SettingsError: Proofs are to be checked, but can't be.
     """
-    names = ("algorithms", "leeway", "max_age", "permissions", "max_stale", "remembered", "transport")
-    return {name: getattr(settings, name) for name in names} | {"dpop": make_dpop(settings)}
+    options = {name: getattr(settings, name) for name in _SAME}
+    return options | {"rfc9068": settings.profile == "rfc9068", "dpop": make_dpop(settings)}
+
+
+_SAME = (
+    *("algorithms", "leeway", "max_age", "permissions", "scope_claims", "subject"),
+    *("metadata_urls", "jwks_urls", "max_stale", "remembered", "transport"),
+)
+"""What settings and arguments have the same name for."""
 
 
 def takes_proofs(settings: Settings) -> bool:

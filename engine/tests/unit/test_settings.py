@@ -8,6 +8,7 @@ from resource_server.settings import Settings, SettingsError
 from resource_server.validating import validator_options
 from tests.sample import create_app
 
+ISSUER = "https://tenant.eu.auth0.com/"
 TENANT = {"AUTH0_DOMAIN": "tenant.eu.auth0.com", "AUTH0_AUDIENCE": "https://api.example.com"}
 
 
@@ -46,6 +47,11 @@ def test_how_tokens_are_checked_can_be_set() -> None:
         "TOKEN_PERMISSIONS": "True",
         "KEYS_MAX_STALE": "60",
         "TOKEN_CACHE": "0",
+        "TOKEN_SCOPE_CLAIMS": "roles, realm_access.roles",
+        "TOKEN_SUBJECT": "false",
+        "TOKEN_PROFILE": "rfc9068",
+        "METADATA_URL": "https://inside.example.com/metadata",
+        "JWKS_URL": f"{ISSUER}=https://inside.example.com/keys?a=b",
     }
     assert validator_options(Settings.from_environ({**TENANT, **checks})) == {
         "algorithms": ("ES256", "PS256"),
@@ -56,6 +62,11 @@ def test_how_tokens_are_checked_can_be_set() -> None:
         "remembered": 0,
         "dpop": None,
         "transport": None,
+        "scope_claims": ("roles", "realm_access.roles"),
+        "subject": False,
+        "rfc9068": True,
+        "metadata_urls": {ISSUER: "https://inside.example.com/metadata"},
+        "jwks_urls": {ISSUER: "https://inside.example.com/keys?a=b"},
     }
 
 
@@ -78,8 +89,21 @@ def test_how_tokens_are_checked_can_be_set() -> None:
         ({"AUTH0_DOMAIN": "https://tenant:0/"}, "is neither a host like tenant.eu.auth0.com nor an issuer URL."),
         ({"AUTH0_DOMAIN": "https://tenant:99999/"}, "is neither a host like tenant.eu.auth0.com nor an issuer URL."),
         ({"AUTH0_DOMAIN": "https://:password@tenant/"}, "is neither a host"),
-        ({"AUTH0_AUDIENCE": 'a"b'}, "AUTH0_AUDIENCE is 'a\"b'. Use ASCII"),
-        ({"AUTH0_AUDIENCE": "bücher"}, "AUTH0_AUDIENCE is 'bücher'. Use ASCII"),
+        ({"AUTH0_AUDIENCE": 'a"b'}, "AUTH0_AUDIENCE is 'a\"b'. Set it to the identifier of one API"),
+        *(
+            ({"AUTH0_AUDIENCE": each}, "Set it to the identifier of one API")
+            for each in ("a b", " a", "'a'", "a,b", "a\n")
+        ),
+        ({"JWKS_URL": "http://keys.example.com/"}, "JWKS_URL: 'http://keys.example.com/' is no https URL. Write a URL"),
+        ({"JWKS_URL": "/keys"}, "JWKS_URL: '/keys' is no https URL."),
+        ({"JWKS_URL": "https://a.example.com/,https://b.example.com/"}, "JWKS_URL has two URLs for one issuer."),
+        (
+            {"AUTH0_DOMAIN": "a.example.com,b.example.com", "JWKS_URL": "https://a.example.com/"},
+            "JWKS_URL says not which issuer is meant.",
+        ),
+        ({"METADATA_URL": "https://x/=https://a.example.com/"}, "METADATA_URL names 'https://x/', which AUTH0_DOMAIN"),
+        ({"TOKEN_PROFILE": "keycloak"}, "TOKEN_PROFILE is 'keycloak'. Set it to auth0 or rfc9068."),
+        ({"AUTH0_AUDIENCE": "bücher"}, "AUTH0_AUDIENCE is 'bücher'. Set it to the identifier of one API"),
         ({"PORT": "65536"}, "PORT is '65536'. Set it to a number from 0 to 65535."),
         ({"PORT": "http"}, "PORT is 'http'."),
         ({"PORT": "²"}, "PORT is '²'."),

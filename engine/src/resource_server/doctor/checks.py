@@ -9,8 +9,8 @@ from resource_server.doctor.closer import Case
 from resource_server.doctor.findings import Finding, Verdict, shown
 from resource_server.tokens.claims import CHECKS, Expected, bound_to
 from resource_server.tokens.errors import InvalidToken, IssuerUnavailable, MissingCredentials, Refusal
-from resource_server.tokens.headers import HEADER_CHECKS
-from resource_server.tokens.issuer import Issuer, IssuerError
+from resource_server.tokens.headers import HEADER_CHECKS, Accepted, is_typed
+from resource_server.tokens.issuer import IssuerError
 from resource_server.tokens.keys import KeyIndex, verify_signature
 from resource_server.validating import takes_proofs
 
@@ -27,9 +27,19 @@ def checks(case: Case, scheme: str) -> Iterator[Finding]:
         scheme: How it is sent: `Bearer` or `DPoP`.
     """
     settings = case.settings
-    yield from _rows(_HEADER, HEADER_CHECKS, case.jwt.header, settings.algorithms, case)
+    rfc9068 = settings.profile == "rfc9068"
+    yield from _rows(_HEADER, HEADER_CHECKS, case.jwt.header, Accepted(settings.algorithms, rfc9068), case)
     yield from _signature(case)
-    expected = Expected(settings.audience, case.now, settings.leeway, settings.max_age)
+    expected = Expected(
+        settings.audience,
+        case.now,
+        settings.leeway,
+        settings.max_age,
+        scope_claims=(*settings.scope_claims, *(("permissions",) if settings.permissions else ())),
+        subject=settings.subject,
+        rfc9068=rfc9068,
+        typed=is_typed(case.jwt.header),
+    )
     yield from _rows(_CLAIMS, CHECKS, case.claims, expected, case)
     yield _binding(case, scheme)
 
@@ -67,7 +77,7 @@ def _signature(case: Case) -> Iterator[Finding]:
         yield _not_checked("signature")
         return
     try:
-        keys = Issuer(trusted, case.settings.algorithms).fetch_keys().keys
+        keys = case.settings.issuer(trusted).fetch_keys().keys
     except IssuerError as error:
         remedy = "Find out why the issuer's keys can't be had: `python -m api doctor` without a token says more."
         yield Finding("key", Verdict.FAILED, str(error), "", IssuerUnavailable.description, remedy)

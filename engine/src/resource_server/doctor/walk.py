@@ -11,7 +11,7 @@ from resource_server.doctor.jwts import kind_of_jwt
 from resource_server.doctor.kinds import kind_of
 from resource_server.doctor.presenting import Presented, presented_as
 from resource_server.settings import Settings
-from resource_server.tokens.claims import AccessToken, granted_scopes, scope_claims
+from resource_server.tokens.claims import AccessToken, granted_scopes
 from resource_server.tokens.errors import InvalidToken
 from resource_server.tokens.jwt import SignedJWT
 
@@ -59,7 +59,7 @@ def walk(text: str, settings: Settings, now: float) -> Walk:
     if walked.jwt:
         walked.findings += checks(Case(walked.jwt, settings, now), walked.presented.scheme)
         if not walked.failed:
-            names = scope_claims(permissions=settings.permissions)
+            names = (*settings.scope_claims, *(("permissions",) if settings.permissions else ()))
             walked.access_token = AccessToken(walked.jwt.claims, granted_scopes(walked.jwt.claims, *names))
     return walked
 

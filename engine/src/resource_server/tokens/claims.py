@@ -1,6 +1,6 @@
 """The claims of an access token and what must hold of them (RFC 7519, section 4.1; RFC 9068, section 4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, TypeGuard
 
 from authlib.oauth2.rfc7523 import JWTBearerToken
@@ -28,27 +28,53 @@ class AccessToken(JWTBearerToken):  # type: ignore[misc]  # Authlib is not typed
 
 
 class Expected(NamedTuple):
-    """What the claims are compared with, at one moment. Times are in seconds, `now` since the epoch."""
+    """What the claims are compared with, at one moment. Times are in seconds, `now` since the epoch.
+
+    Args:
+        audience: The API's identifier.
+        now: The time.
+        leeway: By how much clocks may differ.
+        max_age: How old a token may be.
+        scope_claims: The claims that grant scopes.
+        subject: Whether there must be a `sub`.
+        rfc9068: Whether the claims of RFC 9068, section 2.2, must be there.
+        typed: Whether the header says that it is an access token.
+    """
 
     audience: str
     now: float
     leeway: float
     max_age: float | None
-
-
-def scope_claims(*, permissions: bool) -> tuple[str, ...]:
-    """The claims that grant scopes: those of the standards, and Auth0's RBAC claim if it counts."""
-    return ("scope", "scp", "permissions") if permissions else ("scope", "scp")
+    scope_claims: Collection[str] = ("scope", "scp")
+    subject: bool = True
+    rfc9068: bool = False
+    typed: bool = False
 
 
 def granted_scopes(claims: Claims, *names: str) -> frozenset[str]:
-    """The union of the scopes in the named claims, each a space-separated string or a list of strings."""
+    """The union of the scopes in the named claims, each a space-separated string or a list of strings.
+
+    A name with dots leads into claims within claims, like `realm_access.roles`, unless a claim is called so. What is
+    neither a string nor a list of them grants nothing.
+    """
     granted: set[str] = set()
     for name in names:
-        value = claims.get(name) or ()
-        granted.update(value.split(" ") if isinstance(value, str) else value)
+        value = _at(claims, name)
+        if isinstance(value, str):
+            granted.update(value.split(" "))
+        elif _is_strings(value):
+            granted.update(value)
     granted.discard("")
     return frozenset(granted)
+
+
+def _at(claims: Claims, name: str) -> Any:
+    if name in claims or "." not in name:
+        return claims.get(name)
+    value: Any = claims
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def check_claims(claims: Claims, expected: Expected) -> None:
@@ -69,15 +95,20 @@ def bound_to(claims: Claims) -> str | None:
     """The thumbprint of the key that a token is bound to (RFC 9449, section 6.1); `None` if it is bound to nothing.
 
     Raises:
-        InvalidToken: It is bound to something else, or to more. A confirmation of a kind that isn't known is refused as
-            well, where RFC 7800, section 3.1 would let it be ignored.
+        InvalidToken: It is bound to something else, or to something else as well. What isn't known beside the key is
+            ignored (RFC 7800, section 3.1).
     """
     if "cnf" not in claims:
         return None
     cnf = claims["cnf"]
-    if not isinstance(cnf, dict) or cnf.keys() != {"jkt"} or not isinstance(cnf["jkt"], str):
+    if not isinstance(cnf, dict) or not isinstance(cnf.get("jkt"), str) or not _OTHER_BINDINGS.isdisjoint(cnf):
         raise InvalidToken(Refusal.OTHER_BINDING)
-    return cnf["jkt"]
+    thumbprint: str = cnf["jkt"]
+    return thumbprint
+
+
+_OTHER_BINDINGS = frozenset(("jwk", "jwe", "kid", "jku", "x5t#S256", "osc"))
+"""The registered methods of confirmation that nobody checks here (IANA, JWT Confirmation Methods)."""
 
 
 def authenticated_since(claims: Claims, now: float, leeway: float, max_age: float | None) -> bool:
@@ -103,13 +134,13 @@ def is_date(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
 
 
-def _is_strings(value: object) -> bool:
+def _is_strings(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _well_typed(claims: Claims, _: Expected) -> bool:
+def _well_typed(claims: Claims, expected: Expected) -> bool:
     return (
-        isinstance(claims.get("sub"), str)
+        isinstance(claims.get("sub", None if expected.subject else ""), str)
         and is_date(claims.get("exp"))
         and all(is_date(claims[name]) for name in ("nbf", "iat") if name in claims)
         and all(
@@ -117,14 +148,22 @@ def _well_typed(claims: Claims, _: Expected) -> bool:
             for name in ("aud", "scope", "scp")
             if name in claims
         )
-        and _is_strings(claims.get("permissions", []))
+        and ("permissions" not in expected.scope_claims or _is_strings(claims.get("permissions", [])))
+        and (not expected.rfc9068 or _has_all_of_rfc_9068(claims))
     )
+
+
+def _has_all_of_rfc_9068(claims: Claims) -> bool:
+    """RFC 9068, section 2.2: what must be there beside what always must."""
+    return "iat" in claims and all(isinstance(claims.get(name), str) for name in ("client_id", "jti"))
 
 
 _ID_TOKEN_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash")
 
 
-def _is_access_token(claims: Claims, _: Expected) -> bool:
+def _is_access_token(claims: Claims, expected: Expected) -> bool:
+    if expected.typed:
+        return True
     # OpenID Connect Back-Channel Logout, section 2.4 and Core, section 2: claims of logout tokens and ID tokens. Some
     # providers put an ID token's into their access tokens, too, but none puts scopes into an ID token.
     if "events" in claims:

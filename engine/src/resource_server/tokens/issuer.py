@@ -73,6 +73,17 @@ def issuer_url(domain: str) -> str:
     return issuer
 
 
+def document_url(url: str) -> str:
+    """The URL of a document of an issuer's, as a setting names it.
+
+    Raises:
+        ValueError: It is no https URL (http is for loopback only).
+    """
+    if not _is_plain(url) or (urlsplit(url).scheme == "http" and not is_loopback(urlsplit(url).hostname or "")):
+        raise ValueError(f"{url!r} is no https URL")
+    return url
+
+
 def _is_plain(url: str) -> bool:
     """Whether it is an http or https URL with a host, a real port, no user, and nothing that has to be escaped."""
     if re.search(r"[^!-~]|[\"',;<>\\^`{|}]", url):
@@ -115,11 +126,23 @@ class Issuer:
     Args:
         url: The issuer identifier, from `issuer_url`.
         algorithms: Which algorithms the keys are for.
+        metadata_url: Where its metadata are, from `document_url`; by default where OpenID Connect Discovery says.
+        jwks_url: Where its keys are, from `document_url`; by default where its metadata say.
         transport: What carries the requests, for tests; by default the network.
     """
 
-    def __init__(self, url: str, algorithms: Iterable[str], *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        algorithms: Iterable[str],
+        *,
+        metadata_url: str | None = None,
+        jwks_url: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.url = url
+        self._metadata_url = metadata_url or url.rstrip("/") + "/.well-known/openid-configuration"
+        self._jwks_url = jwks_url
         self._algorithms = tuple(algorithms)
         self._transport = transport
         self._loopback = is_loopback(urlsplit(url).hostname or "")
@@ -183,7 +206,7 @@ class Issuer:
         Raises:
             IssuerError: Metadata or key set can't be fetched, or aren't what they should be.
         """
-        location = self._jwks_uri or self._locate_keys()
+        location = self._jwks_url or self._jwks_uri or self._locate_keys()
         self._jwks_uri = None  # looked up anew if what follows fails
         document, headers = self._get(location)
         try:
@@ -202,10 +225,6 @@ class Issuer:
             raise IssuerError(f"{self.url} names no https jwks_uri in its metadata")
         return location
 
-    @property
-    def _metadata_url(self) -> str:
-        return self.url.rstrip("/") + "/.well-known/openid-configuration"
-
     def _is_safe(self, location: object) -> TypeGuard[str]:
         if not isinstance(location, str) or not _is_plain(location):
             return False
@@ -216,7 +235,7 @@ class Issuer:
     def _get(self, location: str) -> tuple[dict[str, Any], Mapping[str, str]]:
         # In a thread, because it can be given up whatever it waits for: a resolver, or header fields that drip. Not by
         # an event loop, because in greenlets another one may be running.
-        request = _Request(location, self._transport, trust_env=not self._loopback)
+        request = _Request(location, self._transport, trust_env=not is_loopback(urlsplit(location).hostname or ""))
         threading.Thread(target=request.run, name="issuer-request", daemon=True).start()
         try:
             return request.answer.result(_DEADLINE)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -16,7 +16,6 @@ from resource_server.tokens.claims import (
     bound_to,
     check_claims,
     granted_scopes,
-    scope_claims,
     still_holds,
     times,
 )
@@ -31,7 +30,7 @@ from resource_server.tokens.errors import (
     IssuerUnavailable,
     Refusal,
 )
-from resource_server.tokens.headers import check_header
+from resource_server.tokens.headers import Accepted, check_header, is_typed
 from resource_server.tokens.issuer import LONGEST_FETCH, Issuer, issuer_url
 from resource_server.tokens.jwt import SignedJWT
 from resource_server.tokens.keycache import KeyCache, KeyPending
@@ -58,6 +57,11 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         leeway: Seconds by which clocks may differ.
         max_age: Seconds since `iat` after which a token is refused, whatever `exp` says.
         permissions: Whether Auth0's RBAC claim `permissions` grants scopes, too.
+        scope_claims: The claims that grant scopes; a name with dots leads into claims within claims.
+        subject: Whether a token must have a `sub`.
+        rfc9068: Whether tokens must be of RFC 9068's profile: `typ`, `client_id`, `jti` and `iat` included.
+        metadata_urls: Where an issuer's metadata are, if not where OpenID Connect Discovery says.
+        jwks_urls: Where an issuer's keys are, whatever its metadata say.
         max_stale: Seconds for which held keys stay good while the issuer can't be reached.
         remembered: Of how many tokens the verified signature is remembered; 0 verifies each every time.
         dpop: Checks the proofs of bound tokens; without it those are refused.
@@ -79,6 +83,11 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         leeway: float = 5,
         max_age: float | None = None,
         permissions: bool = False,
+        scope_claims: Collection[str] = ("scope", "scp"),
+        subject: bool = True,
+        rfc9068: bool = False,
+        metadata_urls: Mapping[str, str] | None = None,
+        jwks_urls: Mapping[str, str] | None = None,
         max_stale: float = 86_400,
         remembered: int = 1_024,
         dpop: DPoP | None = None,
@@ -97,7 +106,14 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             )
         domains = [domain] if isinstance(domain, str) else domain
         self.issuers = {
-            url: Issuer(url, algorithms, transport=transport) for url in dict.fromkeys(map(issuer_url, domains))
+            url: Issuer(
+                url,
+                algorithms,
+                metadata_url=(metadata_urls or {}).get(url),
+                jwks_url=(jwks_urls or {}).get(url),
+                transport=transport,
+            )
+            for url in dict.fromkeys(map(issuer_url, domains))
         }
         if not self.issuers:
             raise ValueError("No issuer: name at least one domain")
@@ -113,7 +129,9 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         self._verified = VerifiedTokens(remembered)
         self._leeway = leeway
         self._max_age = max_age
-        self._scope_claims = scope_claims(permissions=permissions)
+        self._scope_claims = (*scope_claims, *(("permissions",) if permissions else ()))
+        self._subject = subject
+        self._accepted = Accepted(self.algorithms, rfc9068)
         self._clock = clock
 
     async def validate(self, token: str | Credentials) -> AccessToken:
@@ -220,7 +238,15 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         return access_token, self.dpop.check(credentials, thumbprint)
 
     def _check_token(self, token: str, pending: KeyPending | None) -> AccessToken:
-        expected = Expected(self.audience, self._clock(), self._leeway, self._max_age)
+        expected = Expected(
+            self.audience,
+            self._clock(),
+            self._leeway,
+            self._max_age,
+            scope_claims=self._scope_claims,
+            subject=self._subject,
+            rfc9068=self._accepted.typed,
+        )
         token_digest = digest(token)
         known = self._verified.find(token_digest)
         if (
@@ -230,7 +256,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         ):
             return known.access_token()
         jwt = SignedJWT.parse(token)
-        check_header(jwt.header, self.algorithms)
+        check_header(jwt.header, self._accepted)
         alg, kid = jwt.header["alg"], jwt.header.get("kid")
         issuer = jwt.claims.get("iss")
         if not isinstance(issuer, str) or issuer not in self._keys:
@@ -238,7 +264,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         key = self._keys[issuer].key(kid, alg, pending)
         while not verify_signature(alg, key, jwt.signing_input, jwt.signature):
             key = self._keys[issuer].key(kid, alg, pending, wrong=key)
-        check_claims(jwt.claims, expected)
+        check_claims(jwt.claims, expected._replace(typed=is_typed(jwt.header)))
         scopes = granted_scopes(jwt.claims, *self._scope_claims)
         self._verified.remember(token_digest, Verified(issuer, kid, alg, key, times(jwt.claims), scopes, jwt.payload))
         return AccessToken(jwt.claims, scopes)

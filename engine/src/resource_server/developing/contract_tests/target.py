@@ -79,7 +79,7 @@ def trust(
         wait: Seconds that may be spent on waiting for a token to expire.
         progress: Is told when that is done.
     """
-    issuer = Issuer(settings.issuers[0], settings.algorithms)
+    issuer = settings.issuer(settings.issuers[0])
     try:
         metadata, endpoints = issuer.metadata(), issuer.endpoints()
     except IssuerError as error:
