@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import redis
 
 from tests.processes import Running, running
+from tests.serving import free_port
 
 
 class RedisServer:
@@ -57,5 +57,4 @@ def redis_server(folder: Path) -> RedisServer:
     """One that isn't running yet."""
     if not shutil.which("redis-server"):
         (pytest.fail if os.environ.get("CI") else pytest.skip)("this needs the Debian package redis-server")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return RedisServer(folder, free.getsockname()[1])
+    return RedisServer(folder, free_port())
