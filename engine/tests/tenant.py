@@ -24,7 +24,7 @@ Answer = tuple[int, dict[str, str], bytes]
 KIND: dict[type[Key], tuple[str, ...]] = {
     RSAKey: ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     ECKey: ("ES256", "ES384", "ES512"),
-    OKPKey: ("EdDSA",),
+    OKPKey: ("EdDSA", "Ed25519"),
     OctKey: ("HS256", "HS384", "HS512", "none"),
 }
 """What each kind of key can sign."""

@@ -24,7 +24,7 @@ from tests.unit.test_token_sources import Clock
 
 PATH = "/api/private-scoped"
 REALM = f'realm="{AUDIENCE}"'
-ALGS = 'algs="ES256 ES384 ES512 EdDSA PS256 PS384 PS512 RS256 RS384 RS512"'
+ALGS = 'algs="ES256 ES384 ES512 Ed25519 EdDSA PS256 PS384 PS512 RS256 RS384 RS512"'
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from tests.sample import create_app
 from tests.serving import RawResponse, free_port, raw_request
 from tests.tenant import AUDIENCE, Tenant
 
-ALGS = 'algs="ES256 ES384 ES512 EdDSA PS256 PS384 PS512 RS256 RS384 RS512"'
+ALGS = 'algs="ES256 ES384 ES512 Ed25519 EdDSA PS256 PS384 PS512 RS256 RS384 RS512"'
 REALM = f'realm="{AUDIENCE}"'
 STATUS = {
     "missing_credentials": 401,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
+from resource_server.developing.contract_tests.forging import b64
 from resource_server.tokens.keys import ALGORITHMS, verification_keys, verify_signature
 from tests.tenant import rsa_key
 
@@ -101,6 +102,25 @@ def test_reason_is_never_empty(bad: Any, caplog: pytest.LogCaptureFixture) -> No
     assert all(re.search(r"kid .*: \S", message) for message in caplog.messages)
 
 
+@pytest.mark.parametrize(("bits", "usable"), [(8_192, True), (8_200, False), (16_384, False)])
+def test_keys_are_not_too_large_to_compute_with(caplog: pytest.LogCaptureFixture, *, bits: int, usable: bool) -> None:
+    modulus = (1 << (bits - 1)) + 1 + 2 * 7**11
+    large = {"kty": "RSA", "e": "AQAB", "n": b64(modulus.to_bytes(bits // 8)), "kid": "k"}
+    assert bool(verification_keys({"keys": [large]}, ["RS256"])) == usable
+    if not usable:
+        assert caplog.messages == ["A key of the issuer's key set is skipped, kid 'k': it is too large"]
+
+
+@pytest.mark.parametrize(
+    ("exponent", "usable"),
+    [(65_537, True), (2**32 + 15, True), (2**80 + 13, False), (2**2_000 + 1, False)],
+    ids=["usual", "33 bits", "81 bits", "2001 bits"],
+)
+def test_exponent_is_bounded(*, exponent: int, usable: bool) -> None:
+    members = jwk(rsa_key("k"), e=b64(exponent.to_bytes((exponent.bit_length() + 7) // 8)))
+    assert bool(verification_keys({"keys": [members]}, ["RS256"])) == usable
+
+
 def test_skipped_key_is_named_in_the_log_without_its_material(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         verification_keys({"keys": [rsa_key("leaked").as_dict(private=True)]}, ["RS256"])
@@ -147,7 +167,7 @@ EVERY_KIND: list[tuple[Key, set[str]]] = [
     (ECKey.generate_key("P-256"), {"ES256"}),
     (ECKey.generate_key("P-384"), {"ES384"}),
     (ECKey.generate_key("P-521"), {"ES512"}),
-    (OKPKey.generate_key("Ed25519"), {"EdDSA"}),
+    (OKPKey.generate_key("Ed25519"), {"EdDSA", "Ed25519"}),
     (OKPKey.generate_key("Ed448"), {"EdDSA"}),
     (OKPKey.generate_key("X25519"), set()),
     (OctKey.generate_key(512), set()),

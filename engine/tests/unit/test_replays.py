@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -16,6 +17,7 @@ from resource_server.tokens import dpop, replays
 from resource_server.tokens.errors import ReplaysUnavailable
 from resource_server.tokens.redis_replays import RedisReplays
 from resource_server.tokens.replays import LIFETIME, Replays, SQLiteReplays
+from resource_server.tokens.sqlite import connect
 from tests.remembering import Clock, refused, until, used
 from tests.serving import wait_until
 
@@ -356,3 +358,27 @@ def test_process_that_is_killed_has_forgotten_nothing_that_it_has_accepted(file:
         process.kill()
         process.join(10)
         assert not any(memory.use(b"%d %d" % (turn, number), ends) for number in range(accepted.value))
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_many_processes_that_start_at_once_all_start(tmp_path: Path, *, same: bool) -> None:
+    fork = multiprocessing.get_context("fork")
+    barrier, number = fork.Barrier(20), 20
+
+    def start(which: int) -> None:
+        with patch("resource_server.tokens.replays.connect", slow_connect):
+            barrier.wait()
+            SQLiteReplays(tmp_path / f"used-{0 if same else which}.sqlite3").prepare()
+
+    processes = [fork.Process(target=start, args=(which,)) for which in range(number)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * number
+
+
+def slow_connect(*arguments: Any) -> Any:
+    """As on a machine that has much to do."""
+    time.sleep(0.1)
+    return connect(*arguments)

@@ -124,6 +124,7 @@ ALGORITHMS: list[tuple[str, Key]] = [
     ("ES384", EC384),
     ("ES512", EC521),
     ("EdDSA", OKP),
+    ("Ed25519", OKP),
     ("EdDSA", OKP448),
 ]
 

@@ -123,7 +123,7 @@ def _expired(case: Case) -> str | None:
 
 
 def _signature(case: Case) -> str | None:
-    whole = {"ES256": 64, "ES384": 96, "ES512": 132, "EdDSA": 64}.get(case.jwt.header["alg"], 256)
+    whole = {"ES256": 64, "ES384": 96, "ES512": 132, "EdDSA": 64, "Ed25519": 64}.get(case.jwt.header["alg"], 256)
     if len(case.jwt.signature) < whole:
         return "The end of the signature is missing: copy the token to its end."
     return "It was altered, or is of a test environment whose keys have the same names: request a new one."

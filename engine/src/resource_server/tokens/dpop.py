@@ -1,6 +1,7 @@
 """Proofs that a client holds the key which its access token is bound to: DPoP (RFC 9449)."""
 
 import asyncio
+import math
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -140,7 +141,9 @@ class DPoP:
             raise InvalidProof(Flaw.URI)
         if self.nonces and not self.nonces.accepts(claims.get("nonce")):
             raise UseNonce(self.nonces.current())
-        if not -FUTURE <= self._clock() - claims["iat"] <= PAST:
+        now = self._clock()
+        begins, ends = claims.get("nbf", now), claims.get("exp", math.inf)
+        if not -FUTURE <= now - claims["iat"] <= PAST or begins > now + FUTURE or ends <= now - FUTURE:
             raise InvalidProof(Flaw.TIME)
         if ath not in (None, claims.get("ath")):
             raise InvalidProof(Flaw.TOKEN)
@@ -151,6 +154,7 @@ def _well_typed(claims: dict[str, Any], texts: Sequence[str]) -> bool:
         all(isinstance(claims.get(name), str) for name in texts)
         and 0 < len(claims["jti"]) <= _MOST
         and is_date(claims.get("iat"))
+        and all(is_date(claims[name]) for name in ("exp", "nbf") if name in claims)
     )
 
 

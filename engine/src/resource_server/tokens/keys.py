@@ -17,11 +17,14 @@ KeyIndex = Mapping[tuple[str | None, str], PublicKey]
 """Keys by `kid` and algorithm. `(None, alg)` is there only when exactly one key verifies `alg`."""
 
 ALGORITHMS = frozenset(
-    ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"),
+    ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
 )
 """The algorithms that can be configured: signatures only. A MAC would make the verifier able to issue tokens."""
 
-_MIN_RSA_BITS = 2048  # NIST SP 800-131A
+_MIN_RSA_BITS = 2_048  # NIST SP 800-131A
+_LARGEST = {"n": 8_192, "e": 64}
+"""Bits of RSA's numbers; with more it would take long to compute."""
+
 
 # What joserfc and cryptography raise on a malformed JWK; SecurityWarning where warnings are errors.
 _UNUSABLE = (JoseError, ValueError, TypeError, LookupError, AttributeError, SecurityWarning, UnsupportedAlgorithm)
@@ -85,6 +88,8 @@ def public_key(jwk: Any) -> PublicKey:
             raise ValueError("it is a private key, published")
         if isinstance(key, RSAKey) and key.public_key.key_size < _MIN_RSA_BITS:
             raise ValueError("it is too short")
+        if isinstance(key, RSAKey) and key.public_key.key_size > _LARGEST["n"]:
+            raise ValueError("it is too large")
         if isinstance(key, OKPKey) and key.curve_name not in ("Ed25519", "Ed448"):
             raise ValueError("it is for key agreement")
         key.check_key_op("verify")
@@ -94,9 +99,16 @@ def public_key(jwk: Any) -> PublicKey:
 
 
 def _as_published(jwk: Any) -> Any:
-    """A key without what some issuers publish, and means nothing: members that are null, and padding."""
+    """A key without what some issuers publish, and means nothing: members that are null, and padding.
+
+    Raises:
+        ValueError: It is so large that nothing should be computed with it.
+    """
     if not isinstance(jwk, dict):
         return jwk
+    # Six bits in a character of base64, and an octet more for whoever writes a sign.
+    if any(len(str(jwk.get(name, "")).rstrip("=")) * 6 >= most + 16 for name, most in _LARGEST.items()):
+        raise ValueError("it is too large")
     return {
         name: value.rstrip("=") if name in _NUMBERS and isinstance(value, str) else value
         for name, value in jwk.items()

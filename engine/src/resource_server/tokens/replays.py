@@ -20,6 +20,7 @@ LIFETIME = 390
 _SWEEP_SECONDS = 10
 _SWEPT_AT_ONCE = 1_000  # some milliseconds, so that no request waits long for the sake of others
 _WAIT_SECONDS = 0.5  # for threads of this process, and again for other processes
+_START_SECONDS = 30.0  # for all those that start at once, when no request waits
 
 _Identity = tuple[int, int]
 
@@ -69,6 +70,7 @@ class SQLiteReplays:
         self._outages = Outages(sqlite3.Error, OSError)
         self._connection: sqlite3.Connection | None = None
         self._inherited: list[sqlite3.Connection] = []
+        self._patience = _WAIT_SECONDS
         self._file: _Identity | None = None
         self._log_path = path
         self._log: _Identity | None = None
@@ -82,9 +84,11 @@ class SQLiteReplays:
             ReplaysUnavailable: It can't be used; the cause says why.
         """
         with self._outages.attempt(), self._lock:
+            self._patience = _START_SECONDS
             try:
                 self._sweep(self._open())
             finally:
+                self._patience = _WAIT_SECONDS
                 self._close()
 
     def use(self, proof_id: bytes, until: float) -> bool:
@@ -142,7 +146,7 @@ class SQLiteReplays:
         in_use = self._connection is not None
         self._close()
         file = self._path.resolve() if self._path.exists() else self._make()
-        connection = connect(file, _WAIT_SECONDS, self._clock())
+        connection = connect(file, self._patience, self._clock())
         self._connection, self._pid = connection, os.getpid()
         known, self._file = self._file, _identity(file)
         self._log_path = file.with_name(f"{file.name}-wal")
@@ -162,10 +166,10 @@ class SQLiteReplays:
 
         SQLite's other files are called like it, and others may still have those of one that has been deleted.
         """
-        with alone_in(self._path.parent, _WAIT_SECONDS):
+        with alone_in(self._path.parent, self._patience):
             if not self._path.exists():
                 file = self._path.with_name(f"{self._path.stem}-{secrets.token_hex(8)}{self._path.suffix}")
-                connect(file, _WAIT_SECONDS, self._clock()).close()
+                connect(file, self._patience, self._clock()).close()
                 self._path.unlink(missing_ok=True)  # it leads nowhere
                 self._path.symlink_to(file.name)
         return self._path.resolve()

@@ -53,4 +53,4 @@ def key_like(alg: str) -> RSAKey | ECKey | OKPKey:
     """A new key of the kind that signs with an algorithm."""
     if alg in _CURVES:
         return ECKey.generate_key(_CURVES[alg])
-    return OKPKey.generate_key("Ed25519") if alg == "EdDSA" else RSAKey.generate_key(2048)
+    return OKPKey.generate_key("Ed25519") if alg in ("EdDSA", "Ed25519") else RSAKey.generate_key(2048)
