@@ -99,6 +99,17 @@ def talk(port: int, *parts: bytes, end: bool = False, pause: float = 0.0) -> byt
         return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
+NO_HOST = [b"", b"Host: x\r\nHost: x\r\n", b"Host: x\r\nHost: y\r\n"] + [
+    b"Host: " + value + b"\r\n"
+    for value in (
+        *(b"", b" ", b"a b", b"a,b", b"http://x", b"x@y", b"[::1", b"::1", b"a:b", b"x/y", b"x?y", b"x#y", b"\xff"),
+        *(b"a:99999", b":80"),
+        *(b'x"y', b"x<y", b"x\\y", b"x\ty", b"x" * 256),
+    )
+]
+"""What a request must not have for a Host (RFC 9112, section 3.2)."""
+
+
 def statuses(answers: bytes) -> list[int]:
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+)", answers)]
 
@@ -143,12 +154,22 @@ def test_requests_are_the_same_however_their_bytes_are_cut(port: int, cuts: list
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
         b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+        *(b"GET / HTTP/1.1\r\n" + fields + b"\r\n" for fields in NO_HOST),
+        b"GET / HTTP/1.0\r\nHost: a b\r\n\r\n",
     ],
 )
 def test_what_is_no_request_is_refused_and_nothing_after_it_is_answered(port: int, sent: bytes) -> None:
     SEEN.clear()
     assert statuses(talk(port, sent + request("/"))) == [400]
     assert SEEN == []
+
+
+@pytest.mark.parametrize(
+    "host", ["x", "example.com", "EXAMPLE.com:3010", "a:", "127.0.0.1:80", "[::1]", "[::1]:65535", " x "]
+)
+def test_host_may_be_a_name_or_an_address_with_a_port(port: int, host: str) -> None:
+    assert statuses(talk(port, f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())) == [200]
+    assert statuses(talk(port, b"GET / HTTP/1.0\r\n\r\n")) == [200]
 
 
 def test_what_follows_a_request_and_is_none_costs_it_nothing(port: int) -> None:

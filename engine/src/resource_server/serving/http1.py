@@ -6,6 +6,7 @@ uvicorn's own protocols wait for ever for header fields, and for clients that do
 import asyncio
 import contextvars
 import logging
+import re
 from collections import deque
 from collections.abc import Iterable
 from functools import lru_cache
@@ -163,6 +164,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._unframed = 0
+        self._check_host()
         keep_alive = self._parser.should_keep_alive()
         self._coming = request = _Request(self, self._scope(), keep_alive=keep_alive)
         if self._answering:
@@ -181,6 +183,14 @@ class Connection(asyncio.Protocol):
         if self._coming:
             self._coming.is_whole = True
             self._coming.wake()
+
+    def _check_host(self) -> None:
+        # RFC 9112, section 3.2: one that is missing, or there twice, or that isn't one, is answered with 400.
+        hosts = [value for name, value in self._fields if name == b"host"]
+        if len(hosts) != 1 and (hosts or self._parser.get_http_version() == "1.1"):
+            raise ValueError("The request has no Host, or several.")
+        if hosts and not _is_host(hosts[0]):
+            raise ValueError("The request's Host is none.")
 
     def _scope(self) -> Scope:
         path, query = self._url, b""
@@ -347,6 +357,17 @@ class Connection(asyncio.Protocol):
             self._refuse(408)
         else:
             self._transport.close()
+
+
+@lru_cache(64)  # most clients call the same
+def _is_host(value: bytes) -> bool:
+    """Whether a field's value is a host, and perhaps a port (RFC 3986, section 3.2)."""
+    found = _HOST.fullmatch(value.strip(b" \t"))
+    return found is not None and int(found[1] or 0) < 2**16
+
+
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~!$&'()*+;=%-]{1,255})(?::([0-9]{0,5}))?")
+"""Without the comma, which stands between the values of several."""
 
 
 class _Request:
