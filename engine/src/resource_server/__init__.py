@@ -1,7 +1,8 @@
 """A resource server of OAuth 2: an API whose contract, routes and authorization policy are one OpenAPI document.
 
-These are the engine's public names, with `main` of `resource_server.command`, what `resource_server.serving` and
-`resource_server.testing` have in their `__all__`, and what `resource_server.testing.contract` asks of a contract.
+These are the engine's public names, with `main` of `resource_server.command`, what `resource_server.flask`,
+`resource_server.serving` and `resource_server.testing` have in their `__all__`, and what
+`resource_server.testing.contract` asks of a contract.
 Importing this imports neither Connexion nor Flask.
 """
 
@@ -15,7 +16,10 @@ from resource_server.tokens import (
     AccessToken,
     Auth0JWTBearerTokenValidator,
     Credentials,
+    DPoP,
+    Nonces,
     SecurityError,
+    SQLiteReplays,
     credentials_of,
     require_scopes,
 )
@@ -31,6 +35,9 @@ __all__ = [
     "AccessToken",
     "Auth0JWTBearerTokenValidator",
     "Credentials",
+    "DPoP",
+    "Nonces",
+    "SQLiteReplays",
     "SecurityError",
     "Settings",
     "SettingsError",

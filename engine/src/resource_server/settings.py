@@ -17,7 +17,7 @@ from resource_server.networks import Networks
 from resource_server.tokens.errors import QUOTABLE
 from resource_server.tokens.issuer import Issuer, document_url, is_loopback, issuer_url
 from resource_server.tokens.keys import ALGORITHMS
-from resource_server.tokens.uris import normalized
+from resource_server.tokens.uris import is_public_url
 
 _DEVELOPMENT_AUDIENCE = "https://api.example.com"
 _DEVELOPMENT_CLIENT = "browser"
@@ -101,8 +101,7 @@ def _algorithms(name: str, text: str) -> tuple[str, ...]:
 
 def _public_url(name: str, text: str) -> str:
     url = text.rstrip("/")
-    # Clients compare it to the character, and a query would take the paths in.
-    if (normalized(url) or "").rstrip("/") != url:
+    if not is_public_url(url):
         raise SettingsError(f"{name} is {url!r}. Set it to a URL in its normal form, like https://api.example.com.")
     return url
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import resource_server
+import resource_server.flask
 import resource_server.serving
 import resource_server.testing
 from resource_server.serving import FlaskApp
@@ -23,6 +24,7 @@ ROOMS = {
     "networks": {"tokens"},
     "settings": {"networks", "tokens"},
     "validating": {"settings", "tokens"},
+    "flask": {"tokens"},
     "contract": {"tokens"},
     "serving": {"contract", "networks", "settings", "tokens"},
     "developing": {"contract", "networks", "serving", "settings", "tokens"},
@@ -69,6 +71,7 @@ def test_engine_knows_nothing_of_a_house() -> None:
     [
         ("resource_server", ("connexion", "flask", "uvicorn", "a2wsgi")),
         ("resource_server.tokens", ("connexion", "flask", "uvicorn", "a2wsgi")),
+        ("resource_server.flask", ("connexion", "uvicorn", "a2wsgi", "starlette.applications")),
         ("resource_server.command", ("connexion", "flask", "uvicorn", "a2wsgi")),
         ("api.__main__", ("connexion", "flask", "api.app", "security")),
         ("resource_server.developing.token", ("connexion", "flask")),
@@ -127,6 +130,9 @@ def test_public_names_are_these() -> None:
         "AccessToken",
         "Auth0JWTBearerTokenValidator",
         "Credentials",
+        "DPoP",
+        "Nonces",
+        "SQLiteReplays",
         "SecurityError",
         "Settings",
         "SettingsError",
@@ -134,6 +140,7 @@ def test_public_names_are_these() -> None:
         "require_scopes",
         "validator_options",
     }
+    assert set(resource_server.flask.__all__) == {"ResourceProtector", "current_token"}
     assert set(resource_server.serving.__all__) == {"FlaskApp", "Lifespan", "ReturnValue", "make_app"}
     assert set(resource_server.testing.__all__) == {
         *("AccessTokens", "Client", "TestIssuer"),

@@ -6,7 +6,7 @@ Each operation finds the token that its request presents, has its requirements v
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from connexion.lifecycle import ConnexionRequest
 from connexion.utils import get_function_from_name
@@ -16,25 +16,12 @@ from starlette.types import Scope
 from resource_server.contract.spec import TOKEN_KINDS, scheme_kind
 from resource_server.serving.exchange import Exchange
 from resource_server.serving.requirements import SECURITY_MAP, NothingPresented, Requirements, takes
-from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken, Auth0JWTBearerTokenValidator
+from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken
 from resource_server.tokens.credentials import Credentials, presented
 from resource_server.tokens.errors import MissingCredentials, Protection, SecurityError
+from resource_server.tokens.resource import ProtectedResource
 
 _SCHEMES = {"basic": "Basic", "apiKey": "ApiKey"}
-
-
-class ProtectedResource(NamedTuple):
-    """What all operations of an application have in common.
-
-    Args:
-        validator: Validates their tokens.
-        protection: What their challenges say.
-        url: Where the server is reached from outside, which proofs are compared with.
-    """
-
-    validator: Auth0JWTBearerTokenValidator
-    protection: Protection
-    url: str | None = None
 
 
 class Authorization:

@@ -29,13 +29,14 @@ from resource_server.serving.health import LIVE, READY, Health
 from resource_server.serving.lifespans import answer_lifespan
 from resource_server.serving.plans import Plan
 from resource_server.serving.problems import Errors, Handler
-from resource_server.serving.resource import metadata_pages, protected_resource
+from resource_server.serving.resource import metadata_pages
 from resource_server.serving.routing import Routes
 from resource_server.serving.swagger import SwaggerUI
 from resource_server.serving.threads import Threads
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.errors import SecurityError
+from resource_server.tokens.resource import protected_resource
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         self._validator = validator
         self._lifespan = lifespan
         self._observers = observers
-        self._resource = protected_resource(settings, validator)
+        self._resource = protected_resource(validator, settings.base_url)
         self._health = Health(validator)
         self._threads = Threads()
         self._errors = Errors(self._threads.run, development=settings.development)

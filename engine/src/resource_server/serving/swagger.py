@@ -28,10 +28,11 @@ from starlette.types import Scope
 
 from resource_server.contract.files import as_yaml
 from resource_server.contract.spec import Contract, declared_scopes
-from resource_server.serving.authorization import ProtectedResource, takes_proofs
+from resource_server.serving.authorization import takes_proofs
 from resource_server.serving.edge import own_path
 from resource_server.serving.exchange import Page
 from resource_server.tokens.issuer import Endpoints, IssuerError
+from resource_server.tokens.resource import ProtectedResource
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,10 @@
 
 from resource_server.tokens.claims import AccessToken
 from resource_server.tokens.credentials import CREDENTIALS, Credentials, credentials_of
+from resource_server.tokens.dpop import DPoP
 from resource_server.tokens.errors import AccessDenied, SecurityError
+from resource_server.tokens.nonces import Nonces
+from resource_server.tokens.replays import SQLiteReplays
 from resource_server.tokens.validator import Auth0JWTBearerTokenValidator, require_scopes
 
 __all__ = [
@@ -12,6 +15,9 @@ __all__ = [
     "AccessToken",
     "Auth0JWTBearerTokenValidator",
     "Credentials",
+    "DPoP",
+    "Nonces",
+    "SQLiteReplays",
     "SecurityError",
     "credentials_of",
     "require_scopes",

@@ -59,11 +59,11 @@ class SQLiteReplays:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | str,
         clock: Callable[[], float] = now,
         has_room: Callable[[sqlite3.Connection, Path], bool] = has_room,
     ) -> None:
-        self._path = path
+        self._path = Path(path)
         self._clock = clock
         self._has_room = has_room
         self._lock = threading.Lock()
@@ -72,7 +72,7 @@ class SQLiteReplays:
         self._inherited: list[sqlite3.Connection] = []
         self._patience = _WAIT_SECONDS
         self._file: _Identity | None = None
-        self._log_path = path
+        self._log_path = self._path
         self._log: _Identity | None = None
         self._pid = 0
         self._sweep_at = 0.0

@@ -55,6 +55,14 @@ def normalized(uri: str) -> str | None:
     return f"{scheme}://{host}{where}{_without_dots(path)}"
 
 
+def is_public_url(url: str) -> bool:
+    """Whether a URL is in its normal form, without a final slash, a query and a fragment.
+
+    Clients compare it to the character, and what follows it would be taken in by a query.
+    """
+    return bool(url) and (normalized(url) or "").rstrip("/") == url
+
+
 def _plain(escaped: re.Match[str]) -> str:
     character = chr(int(escaped[1], 16))
     return character if _UNRESERVED.fullmatch(character) else escaped[0].upper()

@@ -8,7 +8,7 @@ import httpx
 
 from resource_server.developing.contract_tests.results import AUTHORIZATION, Result, Verdict
 from resource_server.networks import is_local
-from resource_server.serving.resource import WELL_KNOWN
+from resource_server.tokens.resource import WELL_KNOWN
 
 Metadata = Mapping[str, Any]
 
