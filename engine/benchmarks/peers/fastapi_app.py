@@ -29,19 +29,19 @@ auth0 = Auth0FastAPI(domain=ISSUER.netloc.decode(), audience=os.environ["AUDIENC
 app = FastAPI()
 
 
-@app.get("/api/public")  # type: ignore[untyped-decorator]
+@app.get("/api/public")
 async def public() -> dict[str, str]:
     """No access token required."""
     return {"message": "Hello from a public endpoint! You don't need to be authenticated to see this."}
 
 
-@app.get("/api/private")  # type: ignore[untyped-decorator]
+@app.get("/api/private")
 async def private(_claims: Annotated[dict[str, Any], Depends(auth0.require_auth())]) -> dict[str, str]:
     """A valid access token is required."""
     return {"message": "Hello from a private endpoint! You need to be authenticated to see this."}
 
 
-@app.get("/api/private-scoped")  # type: ignore[untyped-decorator]
+@app.get("/api/private-scoped")
 async def private_scoped(
     _claims: Annotated[dict[str, Any], Depends(auth0.require_auth(scopes="read:messages"))],
 ) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A Flask app that was there already, with folders of its own called `api` and `security`, under the servers people use."""
+"""A Flask app that was there already, with folders of its own called `api` and `security`, under gunicorn's workers."""
 
 import sys
 import time
@@ -87,7 +87,7 @@ def served(folder: Path, options: tuple[str, ...], *issuers: Tenant, **environ: 
         yield url, server
 
 
-@pytest.fixture(scope="module", params=SERVERS.values(), ids=SERVERS.keys())
+@pytest.fixture(scope="module", params=list(SERVERS.values()), ids=list(SERVERS))
 def url(request: pytest.FixtureRequest, tenant: Tenant, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with served(tmp_path_factory.mktemp("existing"), request.param, tenant) as (url, server):
         yield url
