@@ -14,9 +14,9 @@ does. No contract is needed, and Connexion isn't imported.
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from typing import Any, NamedTuple, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 from flask import Blueprint, Flask, Response, abort, after_this_request, current_app, request
 from werkzeug.local import LocalProxy
@@ -44,13 +44,28 @@ current_token: AccessToken = LocalProxy(lambda: request.environ.get(_TOKEN))  # 
 """The access token that this request was let through with; empty where none was required, or none was presented."""
 
 
-class _Requirement(NamedTuple):
+class _Requirement:
     """What a route needs: one of the alternatives, each of which names scopes; with none, any valid token."""
 
-    alternatives: tuple[str, ...]
-    optional: bool
-    acr_values: str | None
-    max_age: int | None
+    def __init__(
+        self,
+        scopes: str | Iterable[str] | None = None,
+        *,
+        optional: bool = False,
+        acr_values: str | None = None,
+        max_age: int | None = None,
+    ) -> None:
+        if isinstance(scopes, type):
+            raise TypeError(_CLASS)
+        self.alternatives = (scopes,) if isinstance(scopes, str) else tuple(scopes or ())
+        self.optional, self.acr_values, self.max_age = optional, acr_values, max_age
+        if scopes is not None and not self.alternatives:
+            raise ValueError("No scopes: name one, or for any valid token leave them out.")
+        for text in (*self.alternatives, *(() if acr_values is None else (acr_values,))):
+            if not isinstance(text, str) or not text.strip() or not QUOTABLE.fullmatch(text):
+                raise ValueError(
+                    f"{text!r} is nothing that a challenge can ask for. For any valid token, leave it out."
+                )
 
 
 class ResourceProtector:
@@ -77,10 +92,11 @@ class ResourceProtector:
         Args:
             app: The app; an error handler of its own for `SecurityError` stays.
             validator: Validates the tokens of this app, in place of the one that the protector was made with.
-            public_url: As for the protector; with a validator only.
+            public_url: Where this app is reached from outside.
         """
-        if validator:
-            app.extensions.setdefault(_EXTENSION, {})[self] = _resource(validator, public_url)
+        if validator or public_url:
+            known = validator or self._resource_of(app).validator
+            app.extensions.setdefault(_EXTENSION, {})[self] = _resource(known, public_url)
         _answer_errors(app)
         for path in self._resource_of(app).metadata_paths:
             app.add_url_rule(path, "oauth_protected_resource", self._metadata)
@@ -112,7 +128,7 @@ class ResourceProtector:
         """
         if callable(scopes) and not isinstance(scopes, type):
             return self()(scopes)
-        requirement = self._requirement(scopes, **options)
+        requirement = self._requirement(scopes, options)
 
         def protect(view: Callable[..., Any]) -> Callable[..., Any]:
             if isinstance(view, type):
@@ -141,7 +157,7 @@ class ResourceProtector:
             scopes: As for a view.
             options: As for a view.
         """
-        requirement = self._requirement(scopes, **options)
+        requirement = self._requirement(scopes, options)
 
         def authorize() -> Response | None:
             rule = request.url_rule
@@ -160,26 +176,10 @@ class ResourceProtector:
         else:
             _answer_errors(where)
 
-    def _requirement(
-        self,
-        scopes: str | Iterable[str] | None = None,
-        *,
-        optional: bool = False,
-        acr_values: str | None = None,
-        max_age: int | None = None,
-    ) -> _Requirement:
-        if isinstance(scopes, type):
-            raise TypeError(_CLASS)
-        alternatives = (scopes,) if isinstance(scopes, str) else tuple(scopes or ())
-        for text in (*alternatives, *((acr_values,) if acr_values is not None else ())):
-            if not isinstance(text, str) or not text.strip() or not QUOTABLE.fullmatch(text):
-                raise ValueError(
-                    f"{text!r} names nothing that a challenge can ask for. For any valid token, leave it out."
-                )
-        if scopes is not None and not alternatives:
-            raise ValueError("No scopes: name one, or for any valid token leave them out.")
-        self._scopes.update(scope for text in alternatives for scope in text.split())
-        return _Requirement(alternatives, optional, acr_values, max_age)
+    def _requirement(self, scopes: str | Iterable[str] | None, options: Mapping[str, Any]) -> _Requirement:
+        requirement = _Requirement(scopes, **options)
+        self._scopes.update(scope for text in requirement.alternatives for scope in text.split())
+        return requirement
 
     def _resource_of(self, app: Flask) -> ProtectedResource:
         found: ProtectedResource | None = app.extensions.get(_EXTENSION, {}).get(self, self._resource)
@@ -209,9 +209,14 @@ class ResourceProtector:
         validator.validate_token(token, requirement.alternatives, request)
         validator.require_authentication(token, requirement.acr_values, requirement.max_age)
         environ[_TOKEN] = token
-        if credentials.proofs and validator.dpop and validator.dpop.nonces:
-            # The newest, so that a client always has one that is good (RFC 9449, section 8.2).
-            _add_header("DPoP-Nonce", validator.dpop.nonces.current())
+        nonces = validator.dpop and validator.dpop.nonces
+        if nonces and credentials.proofs:
+
+            @after_this_request
+            def renew(response: Response) -> Response:
+                # The newest, so that a client always has one that is good (RFC 9449, section 8.2).
+                response.headers["DPoP-Nonce"] = nonces.current()
+                return response
 
     def _refusal(self, error: SecurityError) -> Response:
         """What is answered to a request that is refused: by the app's own handler, if there is one."""
@@ -239,13 +244,6 @@ def _resource(validator: Auth0JWTBearerTokenValidator, public_url: str | None) -
     if validator.dpop and not public_url:
         raise ValueError("Proofs (DPoP) name the URL that they are for: give public_url, like https://api.example.com")
     return protected_resource(validator, public_url)
-
-
-def _add_header(name: str, value: str) -> None:
-    @after_this_request
-    def add(response: Response) -> Response:
-        response.headers[name] = value
-        return response
 
 
 def _answer_errors(app: Any) -> None:

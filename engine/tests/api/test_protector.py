@@ -472,6 +472,18 @@ def test_rule_of_ones_own_is_answered_as_a_problem(
     assert "WWW-Authenticate" not in response.headers
 
 
+def test_rule_of_a_subclass_is_kept(app: Flask, client: FlaskClient, tenant: Tenant) -> None:
+    class Strict(Auth0JWTBearerTokenValidator):
+        def validate_token(self, token: Any, scopes: Any, request: Any) -> None:
+            super().validate_token(token, scopes, request)
+            if token.get("org_id") != "org_1":
+                raise AccessDenied(Denial.OTHER_ORGANIZATION)
+
+    app.get("/")(ResourceProtector(Strict(tenant.url, AUDIENCE))(who))
+    assert refused(client.get("/", headers=bearer(tenant.token())), 403, "other_organization")
+    assert client.get("/", headers=bearer(tenant.token(org_id="org_1"))).status_code == 200
+
+
 def test_scope_that_a_view_requires_is_challenged(
     app: Flask, client: FlaskClient, validator: Auth0JWTBearerTokenValidator, tenant: Tenant
 ) -> None:
@@ -619,6 +631,11 @@ def test_validator_may_come_with_the_app(tenant: Tenant) -> None:
         clients.append(app.test_client())
     assert [each.get("/", headers=bearer(tenant.token())).status_code for each in clients] == [200, 401]
     assert 'realm="https://other.example.com"' in clients[1].get("/").headers["WWW-Authenticate"]
+
+
+def test_public_url_may_come_with_the_app(app: Flask, client: FlaskClient, require_auth: ResourceProtector) -> None:
+    require_auth.init_app(app, public_url=URL)
+    assert client.get("/.well-known/oauth-protected-resource").get_json()["resource"] == URL
 
 
 def test_app_without_a_validator_lets_nobody_through(app: Flask, client: FlaskClient, tenant: Tenant) -> None:
