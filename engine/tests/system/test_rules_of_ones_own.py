@@ -17,7 +17,7 @@ CLAIMS = {"DEVELOPMENT_CLAIMS": '{"org_id": "org_1"}'}
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A house whose `token_info` is the guide's."""
     house = make_house(tmp_path_factory.mktemp("rules") / "house")
-    (shown,) = re.findall(r"(?s)```python\n(.*?)```", (DOCS / "tokens.md").read_text())
+    shown, *_ = re.findall(r"(?s)```python\n(.*?)```", (DOCS / "tokens.md").read_text())
     imports, denial, function = re.fullmatch(r"(?s)(.*?)\n\n\n(class .*?)\n\n\n(async def .*)", shown).groups()  # type: ignore[union-attr]
     path = house / "security" / "__init__.py"
     text = path.read_text().replace('__all__ = ["Auth0', f'{imports}\n\n{denial}\n\n__all__ = ["Auth0')
