@@ -168,12 +168,49 @@ def test_code_needs_its_verifier_and_redirect_uri(issuer: httpx.Client, missing:
     assert redeem(issuer, code_of(login(issuer, "auth0|ada")), **{missing: ""}).status_code == 400
 
 
-def test_code_without_challenge_is_of_no_use(issuer: httpx.Client) -> None:
-    code = code_of(login(issuer, "auth0|ada", code_challenge="", code_challenge_method=""))
-    assert redeem(issuer, code, code_verifier="").status_code == 400
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"code_challenge": "", "code_challenge_method": ""},
+        {"code_challenge": ""},
+        {"code_challenge_method": ""},
+        {"code_challenge_method": "plain"},
+        {"code_challenge_method": "s256"},
+    ],
+    ids=str,
+)
+def test_code_needs_a_challenge_of_s256(issuer: httpx.Client, changed: dict[str, str]) -> None:
+    asked = {**REQUEST, **changed}
+    for answer in (
+        issuer.get("/authorize", params=asked),
+        issuer.post("/authorize", data={**asked, "user": "auth0|ada"}),
+    ):
+        assert answer.status_code in (302, 303)
+        assert "error=invalid_request" in answer.headers["location"]
 
 
-@pytest.mark.parametrize("redirect_uri", ["https://evil.example.com/", "http://127.0.0.1.example.com/", ""])
+def test_login_page_is_shown_in_no_frame(issuer: httpx.Client) -> None:
+    answer = issuer.get("/authorize", params=REQUEST)
+    assert (answer.status_code, answer.headers["x-frame-options"]) == (200, "DENY")
+    assert answer.headers["content-security-policy"] == "frame-ancestors 'none'"
+
+
+@pytest.mark.parametrize("redirect_uri", ["http://localhost", "http://127.0.0.1:1/x?y=z", "https://[::1]:65535/a/b"])
+def test_code_goes_to_any_place_of_this_machine(issuer: httpx.Client, redirect_uri: str) -> None:
+    assert issuer.get("/authorize", params={**REQUEST, "redirect_uri": redirect_uri}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "redirect_uri",
+    [
+        *("https://evil.example.com/", "http://127.0.0.1.example.com/", ""),
+        *("http://127.0.0.1\\@evil.example.com/", "http:\\\\127.0.0.1/", "http://localhost\\.evil.example.com/"),
+        *("http://user@127.0.0.1/", "http://user:x@localhost/", "http://127.0.0.1@evil.example.com/"),
+        *("http://127.0.0.1:80:81/", "http://127.0.0.1:99999/", "http://127.0.0.1:x/", "http://127.0.0.1:-1/"),
+        *("http://127.0.0.1/#f", "http://127.0.0.1/\r\nX: y", "http://127.0.0.1/ x", "http://[::1/", "http://[x]/"),
+        *("//127.0.0.1/", "javascript://127.0.0.1/%0aalert(1)", "http:/127.0.0.1/", "http://127.0.0.1/\u00e9"),
+    ],
+)
 def test_code_goes_to_this_machine_only(issuer: httpx.Client, redirect_uri: str) -> None:
     answer = issuer.get("/authorize", params={**REQUEST, "redirect_uri": redirect_uri})
     assert answer.status_code == 400

@@ -1,6 +1,7 @@
 """Who the development issuer knows: its clients and its sample users."""
 
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from resource_server.networks import is_local
 OIDC_SCOPES = frozenset(("openid", "profile", "email"))
 
 _CODE_LIFETIME = 60  # seconds
+
+
+# Without user, fragment, backslashes and whatever else browsers and Python may read each in a way of its own.
+_REDIRECT = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::([0-9]{1,5}))?(?:[/?][!$-\[\]-~]*)?")
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ class Client(ClientMixin):  # type: ignore[misc]  # Authlib is not typed
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         """Any address of this machine, with any port (RFC 8252, section 7.3)."""
-        return redirect_uri.startswith(("http://", "https://")) and is_local(redirect_uri) and "#" not in redirect_uri
+        found = _REDIRECT.fullmatch(redirect_uri)
+        return found is not None and int(found[1] or 0) < 2**16 and is_local(redirect_uri)
 
     def check_client_secret(self, client_secret: str) -> bool:
         return self.secret == client_secret

@@ -3,7 +3,7 @@
 from typing import Any
 
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import InvalidGrantError, grants
+from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError, grants
 from authlib.oauth2.rfc7636 import CodeChallenge
 
 from resource_server.developing.clients import (
@@ -76,6 +76,17 @@ def names_one_audience(grant: Any) -> None:
     grant.register_hook(
         "after_validate_authorization_request_payload", lambda grant, _: requested_audience(grant.request)
     )
+
+
+def has_a_challenge(grant: Any) -> None:
+    """Extends a grant: its authorization request has a challenge of S256 (RFC 7636, section 4.4.1)."""
+
+    def check(grant: Any, _: object) -> None:
+        asked = grant.request.payload.data
+        if not asked.get("code_challenge") or asked.get("code_challenge_method") != "S256":
+            raise InvalidRequestError("code_challenge is missing, or its code_challenge_method isn't S256.")
+
+    grant.register_hook("after_validate_authorization_request_payload", check)
 
 
 class AuthorizationCodes(_TokenGrant, grants.AuthorizationCodeGrant):  # type: ignore[misc]

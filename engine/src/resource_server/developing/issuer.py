@@ -25,11 +25,18 @@ from resource_server.developing.clients import (
     User,
     sample_users,
 )
-from resource_server.developing.grants import S256, AuthorizationCodes, ClientCredentials, names_one_audience
+from resource_server.developing.grants import (
+    S256,
+    AuthorizationCodes,
+    ClientCredentials,
+    has_a_challenge,
+    names_one_audience,
+)
 from resource_server.developing.remembering import MemoryReplays
 from resource_server.developing.signing import LIFETIME, SigningKeys
 from resource_server.networks import is_local
 from resource_server.tokens.dpop import PROOF_ALGORITHMS, DPoP
+from resource_server.tokens.errors import QUOTABLE
 from resource_server.tokens.issuer import is_loopback
 
 SIGNING_ENDPOINT = "signing_endpoint"
@@ -59,7 +66,7 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
         self.codes: dict[str, AuthorizationCode] = {}
         self.dpop = DPoP(MemoryReplays())
         self.register_grant(ClientCredentials)
-        self.register_grant(AuthorizationCodes, [S256(required=True), names_one_audience])
+        self.register_grant(AuthorizationCodes, [S256(required=True), names_one_audience, has_a_challenge])
 
     @property
     def token_endpoint(self) -> str:
@@ -203,6 +210,7 @@ def issuer_app(issuer: DevelopmentIssuer) -> Flask:
     app = Flask(__name__)
     app.request_class = _Auth0Request
     app.before_request(_refuse_other_sites)
+    app.before_request(_refuse_what_has_no_name)
     endpoints = _Endpoints(issuer)
     app.get("/.well-known/openid-configuration")(endpoints.metadata)
     app.get("/.well-known/jwks.json")(endpoints.key_set)
@@ -211,8 +219,15 @@ def issuer_app(issuer: DevelopmentIssuer) -> Flask:
     app.post("/oauth/token")(endpoints.token)
     app.post("/sign")(endpoints.sign)
     app.post("/rotate")(endpoints.rotate)
-    app.after_request(_allow_browsers)
+    app.after_request(_guard_browsers)
     return app
+
+
+def _refuse_what_has_no_name() -> None:
+    """What an error couldn't name is refused at once (RFC 6749, section 4.1.2.1): Authlib would fail at it."""
+    named = (request.values.get(name) for name in ("client_id", "redirect_uri", "response_type", "scope"))
+    if not all(QUOTABLE.fullmatch(value) for value in named if value):
+        abort(400)
 
 
 def _refuse_other_sites() -> None:
@@ -223,8 +238,10 @@ def _refuse_other_sites() -> None:
         abort(403)
 
 
-def _allow_browsers(response: Response) -> Response:
-    """Let pages of this machine fetch tokens themselves: Swagger UI, single-page applications."""
+def _guard_browsers(response: Response) -> Response:
+    """Let pages of this machine fetch tokens themselves: Swagger UI, single-page applications. No page frames ours."""
+    response.headers["Content-Security-Policy"] = "frame-ancestors 'none'"
+    response.headers["X-Frame-Options"] = "DENY"
     origin = request.headers.get("Origin", "")
     if is_local(origin):
         response.headers["Access-Control-Allow-Origin"] = origin
