@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -115,6 +116,14 @@ def _origins(name: str, text: str) -> tuple[str, ...]:
     return origins
 
 
+def _field_names(name: str, text: str) -> tuple[str, ...]:
+    names = _words(name, text)
+    for each in names:
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", each):
+            raise SettingsError(f"{name} names {each!r}. Write names of header fields, like X-Requested-With.")
+    return names
+
+
 def _networks(name: str, text: str) -> Networks:
     try:
         return tuple(map(ipaddress.ip_network, _words(name, text)))
@@ -180,6 +189,11 @@ class Settings:
     cors_origins: tuple[str, ...] = _row(
         "CORS_ORIGINS", _origins, (),
         "The origins whose pages may call; several with commas.", f"in development `{_DEVELOPMENT_ORIGINS[0]}`",
+    )  # fmt: skip
+    cors_headers: tuple[str, ...] = _row(
+        "CORS_HEADERS", _field_names, (),
+        "Header fields that those pages may send beside the contract's, like `X-Requested-With`; several with commas.",
+        "none; `traceparent` and the like with `TRACING`",
     )  # fmt: skip
     public_url: str | None = _row(
         "PUBLIC_URL", _public_url, None,

@@ -3,9 +3,11 @@
 import json
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resource_server.serving.background import in_background
+from resource_server.serving.exchange import BUSY
 from resource_server.serving.logs import REQUESTS, JsonLines, TextLines, log_request, logging_config
 from resource_server.settings import Settings
 from tests.sample import create_app
@@ -158,3 +161,25 @@ def test_failure_is_logged_with_its_traceback_in_one_line_of_json() -> None:
 
 def test_lines_of_requests_can_be_left_out() -> None:
     assert logging_config("json", requests=False)["loggers"][REQUESTS]["level"] == "WARNING"
+
+
+@pytest.mark.parametrize("path", ["/x/{}", "/{}/y", "/x%2F{}", "/x;{}"])
+def test_token_in_a_path_is_not_logged(served: str, lines: list[dict[str, Any]], tenant: Tenant, path: str) -> None:
+    token = tenant.token()
+    httpx.get(served + path.format(token))
+    httpx.get(served + path.format(token[:60]))
+    assert len(lines) == 2
+    assert not [line for line in lines for part in token.split(".") if part[3:30] in json.dumps(line)]
+    assert all("eyJ" in line["path"] for line in lines)
+
+
+def test_refusals_for_want_of_room_have_a_line_each_second(lines: list[dict[str, Any]]) -> None:
+    record = {"path": "/x", "seconds": 0.0, "status": 503, "cause": BUSY}
+    for _ in range(50):
+        log_request(dict(record))
+    assert len(lines) <= 1
+    with patch("resource_server.serving.logs.time.monotonic", lambda: time.time() + 10**9):
+        log_request(dict(record))
+    assert (lines[-1]["others"], lines[-1]["cause"]) == (49 if len(lines) == 2 else 50, BUSY)
+    log_request({**record, "cause": None})
+    assert lines[-1]["cause"] is None

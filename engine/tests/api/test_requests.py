@@ -14,7 +14,7 @@ import yaml
 
 from resource_server.settings import Settings
 from tests.sample import create_app
-from tests.tenant import AUDIENCE
+from tests.tenant import AUDIENCE, Tenant
 
 SEEN: list[dict[str, Any]] = []
 
@@ -41,13 +41,21 @@ def parameter(schema: Any, place: str = "query", **more: Any) -> dict[str, Any]:
     return {"name": name, "in": place, "schema": schema, **({"required": True} if place == "path" else {}), **more}
 
 
-def served(version: str, operation: dict[str, Any], path: str = "/x", method: str = "post", **components: Any) -> Any:
+def served(
+    version: str,
+    operation: dict[str, Any],
+    path: str = "/x",
+    method: str = "post",
+    settings: Settings | None = None,
+    **components: Any,
+) -> Any:
     """A client of an API with one operation."""
-    return _served(json.dumps([version, operation, path, method, components]))
+    settings = settings or Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE)
+    return _served(json.dumps([version, operation, path, method, components]), settings)
 
 
 @cache
-def _served(key: str) -> Any:
+def _served(key: str, settings: Settings) -> Any:
     version, operation, path, method, components = json.loads(key)
     operation = {
         "operationId": f"{__name__}.see",
@@ -62,7 +70,6 @@ def _served(key: str) -> Any:
     }
     spec = Path(mkdtemp()) / "openapi.json"
     spec.write_text(json.dumps(document))
-    settings = Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE)
     client = create_app(settings, specification=spec).test_client()
     shutil.rmtree(spec.parent)
     return client
@@ -492,3 +499,33 @@ def test_parameter_with_a_name_of_the_tokens_is_the_parameter(place: str, name: 
     client = served("3.0.3", {"parameters": [declared]}, path)
     assert client.post("/x/ada" if place == "path" else f"/x?{name}=ada").status_code == 200
     assert [{name: "ada"}] == SEEN
+
+
+FORM_BODY = {"application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": {"x": INT}}}}
+FORM_WITH_TOKEN = {"application/x-www-form-urlencoded": {"schema": {"properties": {"access_token": TEXT}}}}
+
+
+@pytest.mark.parametrize(
+    ("content", "body", "status"),
+    [
+        (FORM_BODY, "x=1", 200),
+        (FORM_BODY, "x=1&access_token=abc", 400),
+        (FORM_BODY, "x=1&%61ccess_token=abc", 400),
+        (FORM_BODY, "access_token=", 400),
+        (FORM_BODY, "x=1&other=access_token", 200),
+        (FORM_BODY, "my_access_token=abc", 200),
+        (FORM_WITH_TOKEN, "access_token=abc", 200),  # the contract's own
+    ],
+)
+def test_token_in_a_form_is_one_too_many(tenant: Tenant, content: Any, body: str, status: int) -> None:
+    scheme = {"type": "http", "scheme": "bearer", "x-bearerInfoFunc": "security.token_info"}
+    operation = {"security": [{"t": []}], "requestBody": {"content": content}}
+    settings = Settings(issuers=(tenant.url,), audience=AUDIENCE)
+    client = served("3.0.3", operation, settings=settings, securitySchemes={"t": scheme})
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = client.post("/x", content=body, headers={**form, "Authorization": f"Bearer {tenant.token()}"})
+    assert (answer.status_code, len(SEEN)) == (status, int(status == 200))
+    if status == 400:
+        assert answer.json()["code"] == "invalid_request"
+        assert 'error="invalid_request"' in answer.headers["www-authenticate"]
+    assert client.post("/x", content=body, headers=form).status_code == 401

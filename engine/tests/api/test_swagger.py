@@ -185,6 +185,23 @@ def preflight(api: httpx.Client, origin: str, **headers: str) -> httpx.Response:
     return api.options("/api/private-scoped", headers={**asked, **headers})
 
 
+@pytest.mark.parametrize(
+    ("settings", "field", "allowed"),
+    [
+        ({}, "traceparent", False),
+        ({"tracing": True}, "traceparent, tracestate, baggage", True),
+        ({"cors_headers": ("sentry-trace", "X-Requested-With")}, "sentry-trace, x-requested-with, authorization", True),
+        ({"cors_headers": ("sentry-trace",)}, "x-requested-with", False),
+    ],
+)
+def test_further_fields_of_pages_are_a_setting(
+    tenant: Tenant, settings: dict[str, Any], field: str, *, allowed: bool
+) -> None:
+    app = create_app(Settings(issuers=(tenant.url,), audience=AUDIENCE, cors_origins=(OTHER,), **settings))
+    asked = {"Origin": OTHER, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": field}
+    assert (app.test_client().options("/api/private", headers=asked).status_code == 200) == allowed
+
+
 def test_preflight_is_answered_without_a_token(api: httpx.Client) -> None:
     answer = preflight(api, OTHER)
     assert answer.status_code == 200

@@ -211,3 +211,10 @@ def test_two_applications_with_different_settings_live_in_one_process() -> None:
     one, other = (create_app(Settings(issuers=(f"https://{name}/",), audience=f"https://{name}")) for name in "ab")
     challenges = [app.test_client().get("/api/private").headers["www-authenticate"] for app in (one, other, one)]
     assert challenges == ['Bearer realm="https://a"', 'Bearer realm="https://b"', 'Bearer realm="https://a"']
+
+
+def test_header_fields_of_pages_are_names() -> None:
+    settings = Settings.from_environ({**TENANT, "CORS_HEADERS": "X-Requested-With, sentry-trace"})
+    assert settings.cors_headers == ("X-Requested-With", "sentry-trace")
+    with pytest.raises(SettingsError, match="CORS_HEADERS names 'X Y'"):
+        Settings.from_environ({**TENANT, "CORS_HEADERS": "X Y"})

@@ -17,8 +17,8 @@ from resource_server.contract.spec import TOKEN_KINDS, scheme_kind
 from resource_server.serving.exchange import Exchange
 from resource_server.serving.requirements import SECURITY_MAP, NothingPresented, Requirements, takes
 from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken
-from resource_server.tokens.credentials import Credentials, presented
-from resource_server.tokens.errors import MissingCredentials, Protection, SecurityError
+from resource_server.tokens.credentials import Credentials, names_a_token, presented
+from resource_server.tokens.errors import InvalidRequest, MissingCredentials, Protection, SecurityError
 from resource_server.tokens.resource import ProtectedResource
 
 _SCHEMES = {"basic": "Basic", "apiKey": "ApiKey"}
@@ -65,6 +65,18 @@ class Authorization:
         if nonces and credentials and credentials.proofs:
             # The newest, so that a client always has one that is good (RFC 9449, section 8.2).
             exchange.fields.append((b"dpop-nonce", nonces.current().encode()))
+
+    def refuse_another(self, exchange: Exchange) -> None:
+        """Refuse a token in the form that is a request's body, beside the one in its header (RFC 6750, section 2.2).
+
+        Raises:
+            InvalidRequest: There is one.
+        """
+        credentials: Credentials | None = exchange.scope[CREDENTIALS]
+        if credentials and names_a_token(exchange.body):
+            refusal = InvalidRequest(credentials.scheme)
+            refusal.protection = self._protection
+            raise refusal
 
     async def _authorize(self, scope: Scope) -> Credentials | None:
         scope[VALIDATOR] = self._validator

@@ -29,14 +29,20 @@ class Edge:
         trusted_proxies: From where `X-Forwarded-*` is believed, and the id that `X-Request-Id` brings is taken over;
             empty for nowhere. The proxies must set or remove each.
         cors_origins: The origins whose pages may read answers, exact to the character.
+        cors_headers: The header fields that those pages may send beside those of the contracts.
         contracts: Whose methods and header fields those pages may use.
     """
 
     def __init__(
-        self, *, trusted_proxies: Networks, cors_origins: Collection[str], contracts: Iterable[Contract]
+        self,
+        *,
+        trusted_proxies: Networks,
+        cors_origins: Collection[str],
+        cors_headers: Collection[str],
+        contracts: Iterable[Contract],
     ) -> None:
         self._trusted = trusted_proxies
-        self._cors = _cors(cors_origins, contracts) if cors_origins else None
+        self._cors = _cors(cors_origins, cors_headers, contracts) if cors_origins else None
 
     def enter(self, scope: Scope, receive: Receive) -> Exchange:
         """Begin an exchange; what a trusted proxy says of the request is believed."""
@@ -70,8 +76,8 @@ class Edge:
         return fields
 
 
-def _cors(origins: Iterable[str], contracts: Iterable[Contract]) -> CORSMiddleware:
-    methods, asked, told = {"HEAD"}, set(_REQUEST_FIELDS), set(_ANSWER_FIELDS)
+def _cors(origins: Iterable[str], headers: Iterable[str], contracts: Iterable[Contract]) -> CORSMiddleware:
+    methods, asked, told = {"HEAD"}, {*_REQUEST_FIELDS, *headers}, set(_ANSWER_FIELDS)
     for contract in contracts:
         used = usage(contract)
         methods |= used.methods

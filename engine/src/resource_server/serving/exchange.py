@@ -30,6 +30,9 @@ Page = Callable[[Scope], Awaitable[Response]]
 CURRENT: contextvars.ContextVar["Exchange"] = contextvars.ContextVar("exchange")
 """The exchange that a handler, and all that surrounds it, belongs to."""
 
+BUSY = "busy"
+"""Why a request was refused that there was no room for."""
+
 EXCHANGE = "resource_server.exchange"
 """Where the scope and the environment of a request hold its exchange."""
 

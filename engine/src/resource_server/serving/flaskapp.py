@@ -251,6 +251,7 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
                 edge=Edge(
                     trusted_proxies=self._settings.trusted_proxies,
                     cors_origins=self._settings.cors_origins,
+                    cors_headers=(*self._settings.cors_headers, *(_TRACED if self._settings.tracing else ())),
                     contracts=self._contracts,
                 ),
                 pages={path: page for path, page in self._pages.items() if path not in taken},
@@ -284,4 +285,5 @@ _UNCALLED = (
     f"are believed. {_WRAP}"
 )
 _HIDDEN = "%s: `%s` is its parameter. What the token says is in `connexion.context.context`, by the same name"
+_TRACED = "traceparent", "tracestate", "baggage"
 _OPTIONS = {"pythonic_params", "strict_validation", "validate_responses"}

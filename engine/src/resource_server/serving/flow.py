@@ -15,7 +15,7 @@ from resource_server.serving.badrequest import Problems
 from resource_server.serving.beside import Beside
 from resource_server.serving.bodies import comes_with_body, read_body
 from resource_server.serving.edge import Edge, own_path
-from resource_server.serving.exchange import Answer, ClientGone, Exchange, Page, Record, answer_of
+from resource_server.serving.exchange import BUSY, Answer, ClientGone, Exchange, Page, Record, answer_of
 from resource_server.serving.flasks import Failure, Steps
 from resource_server.serving.health import Health
 from resource_server.serving.plans import Plan, enter
@@ -155,6 +155,8 @@ class Flow:
         exchange.arguments = validation.read_parameters(scope, problems)
         expected = validation.body_of(scope, comes=comes_with_body(exchange))
         exchange.body = await read_body(exchange, self._max_body)
+        if expected and plan and plan.authorization and expected[1].is_form and b"token" in exchange.body:
+            plan.authorization.refuse_another(exchange)
         reading = partial(validation.read_body, expected, scope, exchange.body, problems)
         if len(exchange.body) <= _SMALL:
             exchange.value = await reading()
@@ -175,7 +177,7 @@ class Flow:
         return await answer_of(await page(exchange.scope), exchange.scope)
 
     def _busy(self, exchange: Exchange) -> Answer:
-        exchange.record["code"] = "service_unavailable"
+        exchange.record.update(code="service_unavailable", cause=BUSY)
         return _BUSY
 
     def _route(self, exchange: Exchange) -> tuple[Plan | None, Authorization | None]:

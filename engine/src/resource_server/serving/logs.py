@@ -3,6 +3,8 @@
 import json
 import logging
 import logging.config
+import math
+import re
 import sys
 import threading
 import time
@@ -11,7 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from resource_server.serving.exchange import CURRENT, Exchange, Record
+from resource_server.serving.exchange import BUSY, CURRENT, Exchange, Record
 
 REQUESTS = "api.requests"
 _FACTS = "facts"
@@ -20,16 +22,42 @@ _logger = logging.getLogger(REQUESTS)
 
 def log_request(record: Record) -> None:
     """Write the line of a request: by the writer at once, if there is one, and to whoever else handles such lines."""
-    if not _logger.isEnabledFor(logging.INFO):
+    if not _logger.isEnabledFor(logging.INFO) or (record.get("cause") == BUSY and not _busy.may_be_told(record)):
         return
     facts = {**record, "milliseconds": round(record["seconds"] * 1e3, 1)}
     del facts["seconds"]
+    if "eyJ" in facts["path"]:
+        facts["path"] = _TOKEN.sub("eyJ…", facts["path"])
     if _writer is not None:
         _writer.write(facts)
         if not _logger.handlers:
             return
     line = _logger.makeRecord(REQUESTS, logging.INFO, "", 0, "request", (), None, extra={_FACTS: facts})
     _logger.handle(line)
+
+
+_TOKEN = re.compile(r"eyJ[\w.-]*")
+"""What an access token looks like, in a path where somebody has put one."""
+
+
+class _Busy:
+    """Tells of refusals while there is no room for requests: once a second, and how many more there were."""
+
+    def __init__(self) -> None:
+        self._told_at = -math.inf
+        self._others = 0
+
+    def may_be_told(self, record: Record) -> bool:
+        """Whether one gets a line, into which it writes how many had none."""
+        now = time.monotonic()
+        if now - self._told_at < 1:
+            self._others += 1
+            return False
+        record["others"], self._told_at, self._others = self._others, now, 0
+        return True
+
+
+_busy = _Busy()
 
 
 class RequestLog:

@@ -135,6 +135,8 @@ class _Body:
                 )
                 for name, schema in self._types.properties(self._schema).items()
             }
+        self.is_form = media_type.essence == FORM and "access_token" not in self._fields
+        """Whether it is a form in which nobody expects an access token."""
         self._owned = {each for field in self._fields.values() for each in field.names}
         self._deep = {name for name, field in self._fields.items() if field.is_deep}
 

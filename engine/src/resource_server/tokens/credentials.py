@@ -65,7 +65,7 @@ def presented(
         return None
     token = credentials[len(scheme) :].lstrip(" ")
     separated = credentials[len(scheme) : len(scheme) + 1] == " "
-    if not token or not separated or " " in token or "\t" in token or _names_a_token(query_string):
+    if not token or not separated or " " in token or "\t" in token or names_a_token(query_string):
         raise InvalidRequest(scheme)
     return Credentials(scheme, token)
 
@@ -74,7 +74,8 @@ _SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SCHEMES = {"bearer": "Bearer", "dpop": "DPoP"}
 
 
-def _names_a_token(query_string: bytes) -> bool:
+def names_a_token(query_string: bytes) -> bool:
+    """Whether a query, or a form, has an access token (RFC 6750, sections 2.2 and 2.3)."""
     # Names are compared decoded: %61ccess_token is access_token, too. Latin-1 so that no byte is an error.
     return bool(query_string) and any(
         name == "access_token" for name, _ in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
