@@ -8,7 +8,7 @@ Importing this imports neither Connexion nor Flask.
 
 import warnings
 
-from resource_server.settings import Settings, SettingsError
+from resource_server.settings import Settings, SettingsError, environ
 from resource_server.tokens import (
     CREDENTIALS,
     VALIDATOR,
@@ -42,6 +42,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "credentials_of",
+    "environ",
     "require_scopes",
     "validator_options",
 ]

@@ -176,7 +176,11 @@ def doctor(factory: str, token: str | None, spec: Path | None, url: str | None, 
     """
     from resource_server.doctor.command import doctor as examine
 
-    sys.exit(examine(factory, token, url=url, spec=spec, environ=environ(), json_wanted=json_wanted))
+    try:
+        variables = environ()
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    sys.exit(examine(factory, token, url=url, spec=spec, environ=variables, json_wanted=json_wanted))
 
 
 @cli.command()

@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from resource_server.networks import Networks
 from resource_server.tokens.errors import QUOTABLE
@@ -418,8 +420,17 @@ SLASH_WARNING = "AUTH0_DOMAIN: %s lacks the final slash of Auth0's issuers, so e
 
 
 def environ() -> dict[str, str]:
-    """The variables of this process: its environment, over a `.env` file in the current directory."""
-    dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    """The variables of this process: its environment, over a `.env` file in the current directory.
+
+    Raises:
+        SettingsError: A line of the file is none.
+    """
+    file = Path(".env")
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    for binding in parse_stream(StringIO(text)):
+        if binding.error:
+            raise SettingsError(f".env, line {binding.original.line}, can't be read. Write NAME=value.")
+    dotenv = {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
     return dotenv | dict(os.environ)
 
 

@@ -265,6 +265,7 @@ MISTAKES = [
     ("openapi.yaml", "a: [", "can't be read as YAML"),
     ("openapi.yaml", None, "No such file"),
     (".env", "MAX_REQUESTS=many", "MAX_REQUESTS"),
+    (".env", "AUTH0_AUDIENCE='https://api.example.com", ".env, line 1, can't be read"),
 ]
 
 

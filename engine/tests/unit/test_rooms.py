@@ -137,6 +137,7 @@ def test_public_names_are_these() -> None:
         "Settings",
         "SettingsError",
         "credentials_of",
+        "environ",
         "require_scopes",
         "validator_options",
     }
