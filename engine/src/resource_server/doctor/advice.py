@@ -45,7 +45,7 @@ ADVICE: dict[Refusal, str] = {
         "sender constraining for this API."
     ),
     Refusal.NOT_BOUND: "It was sent as `DPoP`. Request it with a proof at the token endpoint, or send it as `Bearer`.",
-    Refusal.OTHER_BINDING: "Its `cnf` names a certificate (mutual TLS) or more than `jkt`.",
+    Refusal.OTHER_BINDING: "Its `cnf` names a certificate (mutual TLS), or no `jkt`.",
     Refusal.OTHER_KEY: "The client has made a new key since it got the token. Keep the key as long as the token.",
 }
 """As the guide says it."""
