@@ -12,7 +12,7 @@ sources=$engine/src/resource_server
 folders=("$sources/testing/linters")
 if [ -d "$engine/tests" ]; then
   folders+=("$engine/tests/clients" "$engine/tests/contracts" "$engine/tests/peers")
-  packages="chromium nginx-light redis-server wrk $(sed -n 's/^  packages: //p' "$engine/tests/clients.yaml")"
+  packages="chromium nginx-light postgresql redis-server wrk $(sed -n 's/^  packages: //p' "$engine/tests/clients.yaml")"
   as_root=$([ "$(id -u)" = 0 ] || echo sudo)
   if ! dpkg --status $packages >/dev/null 2>&1; then
     export DEBIAN_FRONTEND=noninteractive
