@@ -13,6 +13,7 @@ PYTHON = sys.executable
 NOTES = TESTS / "notes"
 CASES = (
     "tests/unit/test_uris.py",
+    "tests/unit/test_keycache_histories.py",
     "tests/api/test_oracle.py",
     "tests/system/test_oracle.py",
     "tests/api/test_any_bytes.py",

@@ -22,7 +22,7 @@ class Issuer:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.fetches = 0
-        self.published = [OLD]
+        self.published: list[PublicKey] = [OLD]
         self.lifetime = 600.0
         self.failure: Exception | None = None
         self.reached = threading.Event()
