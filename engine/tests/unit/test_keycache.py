@@ -22,6 +22,8 @@ class Issuer:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.fetches = 0
+        self.brought: list[list[PublicKey] | None] = []
+        """What each fetch has brought; nothing, if it has failed."""
         self.published: list[PublicKey] = [OLD]
         self.lifetime = 600.0
         self.failure: Exception | None = None
@@ -36,6 +38,7 @@ class Issuer:
         self.reached.set()
         assert self.gate.wait(10)
         self.fetches += 1
+        self.brought.append(None if self.failure else list(self.published))
         if self.failure:
             raise self.failure
         return FetchedKeys(verification_keys(key_set, ["RS256"]), self.lifetime)

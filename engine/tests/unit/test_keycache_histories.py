@@ -52,11 +52,12 @@ class Histories(RuleBasedStateMachine):
 
     @rule(kid=kids)
     def ask(self, kid: str | None) -> None:
+        before = list(self.held)
         found = self.answered(kid, None)
         if isinstance(found, Refusal):
             assert found is Refusal.UNKNOWN_KEY
-        elif found is not None:
-            assert any(found.thumbprint() == key.thumbprint() for key in self.held)
+        elif found is not None:  # it may have been looked up while nobody waited for a refresh
+            assert any(found.thumbprint() == key.thumbprint() for key in (*before, *self.held))
             assert kid is None or found.kid == kid
 
     @rule(kid=kids)
@@ -69,7 +70,6 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def look(self) -> None:
         self.issuer.cache.ready()
-        self.issuer.settle()
         self.learn()
 
     def answered(self, kid: str | None, wrong: PublicKey | None) -> PublicKey | Refusal | None:
@@ -99,12 +99,13 @@ class Histories(RuleBasedStateMachine):
 
     def learn(self) -> None:
         """Take over what the fetches since the last look have brought."""
-        if self.issuer.fetches > self.seen:
-            self.seen = self.issuer.fetches
-            if self.issuer.failure:
+        self.issuer.settle()
+        for brought in self.issuer.brought[self.seen :]:
+            self.seen += 1
+            if brought is None:
                 self.failures += 1
             else:
-                self.fetched_at, self.held, self.failures = self.issuer.now, list(self.issuer.published), 0
+                self.fetched_at, self.held, self.failures = self.issuer.now, brought, 0
 
     # What holds
 
