@@ -142,7 +142,7 @@ ISSUERS = [
     Said("a custom domain's token", f"{GITHUB}/auth0/nextjs-auth0/issues/320", claims(iss="https://login.example.com/"), "access_token", "A custom domain issues tokens of its own", {"issuers": ("https://tenant.eu.auth0.com/",)}),
     Said("https twice", f"{GITHUB}/auth0/auth0-spa-js/issues/428", claims(iss="https://https://tenant.auth0.com//"), "access_token", 'The issuer is "https://https://tenant.auth0.com//", and AUTH0_DOMAIN names no such'),
     Said("a token of version 1 from Entra", f"{GITHUB}/AzureAD/microsoft-authentication-library-for-js/issues/2363", claims(iss="https://sts.windows.net/72f9/"), "access_token", "The token is one of version 1", {"issuers": ("https://login.microsoftonline.com/72f9/v2.0",)}),
-    Said("another path at the same host", f"{GITHUB}/hasura/graphql-engine/issues/8993", lambda tenant: tenant.token(iss=f"{tenant.url}realms/other"), "access_token", "The host is right, the rest isn't"),
+    Said("another path at the same host", f"{GITHUB}/hasura/graphql-engine/issues/8993", lambda tenant: tenant.token(iss=f"{tenant.url}realms/other"), "access_token", "Another tenant at the same host issued it"),
 ]
 
 SCOPES = [

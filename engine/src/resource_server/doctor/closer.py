@@ -42,8 +42,13 @@ def _issuer(case: Case) -> str | None:
             "The token is one of version 1: set requestedAccessTokenVersion to 2 in the API's manifest in Entra.",
         ),
         (
-            any(issuer.lower() == url.lower() or _host(issuer) == _host(url) for url in trusted),
-            f"The host is right, the rest isn't: write AUTH0_DOMAIN as {name}.",
+            any(issuer.lower() == url.lower() for url in trusted),
+            "Only capital letters differ: AUTH0_DOMAIN must be, to the character, what the issuer's metadata say.",
+        ),
+        (
+            any(_host(issuer) == _host(url) for url in trusted),
+            f"Another tenant at the same host issued it, {name}, and strangers may be that. Request the token from the "
+            "one that AUTH0_DOMAIN names; to trust another is a decision about whose tokens are taken.",
         ),
         (
             case.settings.development_issuer,
@@ -51,7 +56,8 @@ def _issuer(case: Case) -> str | None:
         ),
         (
             of_both,
-            f"A custom domain issues tokens of its own: add {name} to AUTH0_DOMAIN if it is yours.",
+            f"A custom domain issues tokens of its own. If {name} is your tenant's, AUTH0_DOMAIN may name it, too; whose "
+            "it is, the token itself can't prove.",
         ),
     )
     otherwise = f"The issuer is {name}, and AUTH0_DOMAIN names no such: request the token from one it names."
