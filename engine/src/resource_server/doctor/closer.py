@@ -56,8 +56,8 @@ def _issuer(case: Case) -> str | None:
         ),
         (
             of_both,
-            f"A custom domain issues tokens of its own. If {name} is your tenant's, AUTH0_DOMAIN may name it, too; whose "
-            "it is, the token itself can't prove.",
+            f"A custom domain issues tokens of its own. If {name} is your tenant's, AUTH0_DOMAIN may name it, too; "
+            "whose it is, the token itself can't prove.",
         ),
     )
     otherwise = f"The issuer is {name}, and AUTH0_DOMAIN names no such: request the token from one it names."
