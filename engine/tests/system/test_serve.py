@@ -90,17 +90,18 @@ def test_stream_that_breaks_is_not_taken_for_a_whole_one(kinds: str) -> None:
 
 def test_requests_that_wait_for_the_issuer_hold_no_thread() -> None:
     def hang(_: str) -> tuple[int, dict[str, str], bytes]:
-        time.sleep(2)
+        time.sleep(3)
         return 503, {}, b""
 
     connections = httpx.Limits(max_connections=200)
+    tenant = Tenant()
+    tenant.misbehave = hang  # from the start, which fetches keys already
     with (
-        Tenant().running() as tenant,
+        tenant.running(),
         production(tenant) as url,
         httpx.Client(base_url=url, trust_env=False, timeout=20, limits=connections) as client,
         ThreadPoolExecutor(100) as threads,
     ):
-        tenant.misbehave = hang
         headers = {"Authorization": f"Bearer {tenant.token()}"}
         waiting = [threads.submit(client.get, "/api/private", headers=headers) for _ in range(100)]
         time.sleep(0.7)
