@@ -46,6 +46,10 @@ components:
 """
 
 
+WITHOUT_LINTERS = {"CI": ""}
+"""Where they are missing, the tests that need them are skipped."""
+
+
 def new(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return run([*COMMAND, "new", *arguments], cwd=folder)
 
@@ -69,7 +73,7 @@ def test_samples_are_made_under_another_name(tmp_path: Path) -> None:
     assert "image: notes" in (house / "deploy" / "compose.yaml").read_text()
     assert (house / "openapi.yaml").read_text() == (SAMPLE / "openapi.yaml").read_text()
     for target in ("test", "lint"):
-        ended = run(["make", target, "TESTS="], cwd=house)
+        ended = run(["make", target, "TESTS="], WITHOUT_LINTERS, house)
         assert ended.returncode == 0, ended.stdout
 
 
@@ -86,7 +90,7 @@ def test_contract_that_exists_is_served_and_tested(tmp_path: Path) -> None:
     ]
     assert [line for line in before if line not in after] == [before[-1]]
     for target in ("test", "lint"):
-        ended = run(["make", target, "TESTS="], cwd=house)
+        ended = run(["make", target, "TESTS="], WITHOUT_LINTERS, house)
         assert ended.returncode == 0, ended.stdout
     assert '        "GET /items",\n    ]' in (house / "tests" / "test_contract.py").read_text()
     with running(["make", "run"], {"PORT": str(free_port())}, house) as process:
@@ -194,5 +198,5 @@ def test_installed_wheel_makes_houses_that_depend_on_it(environment: Path, tmp_p
     with running(served, environ, house) as process:
         url = process.wait_for(r"(http://\S+)/ui/", seconds=60)[1]
         assert get(f"{url}/api/public").status_code == 200
-    tested = run(["make", "test", "PIP_INSTALL=true"], cwd=house)
+    tested = run(["make", "test", "PIP_INSTALL=true"], WITHOUT_LINTERS, house)
     assert tested.returncode == 0, tested.stdout
