@@ -49,7 +49,7 @@ def clients(every: int) -> Command:
 STEPS: dict[str, tuple[Command, Command]] = {
     "mutants": (mutants(), mutants("uris")),
     "a soak": (soak("--minutes", "10"), soak("--minutes", "8", "--tempo", "6")),
-    "many cases": (cases(10_000), cases(1_000)),
+    "many cases": (cases(10_000), cases(500)),
     "a survey of a contract": (survey(10_000), survey(200)),
     "public contracts": (public(1), public(40)),
     "clients of public contracts": (clients(1), clients(6)),
