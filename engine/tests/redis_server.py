@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,9 +34,13 @@ class RedisServer:
     def running(self, *options: str) -> Iterator["RedisServer"]:
         """Run it with more options, without what it had in memory before."""
         arguments = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
-        with running([*arguments, "--save", "", *options]) as self._command:
-            self._command.wait_for("Ready to accept connections")
-            yield self
+        for _ in range(20):
+            with running([*arguments, "--save", "", *options]) as self._command:
+                if self._command.wait_for("Ready to accept connections|Address already in use")[0].startswith("Ready"):
+                    yield self
+                    return
+            time.sleep(0.25)  # the port was free a moment ago, and soon is again
+        raise AssertionError(f"{self.url} stays taken")
 
     @contextmanager
     def paused(self) -> Iterator[None]:
