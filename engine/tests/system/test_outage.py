@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -18,12 +19,17 @@ from tests.tenant import AUDIENCE, KEYS, METADATA, Answer, Tenant, rsa_key
 
 @pytest.fixture
 def api() -> Iterator[Api]:
-    with Tenant().running() as tenant:
-        clock = Clock()
-        validator = Auth0JWTBearerTokenValidator(tenant.url, AUDIENCE, monotonic=clock)
-        settings = Settings(issuers=(tenant.url,), audience=AUDIENCE)
-        with in_background(create_app(settings, validator=validator)) as url:
-            yield Api(url, tenant, clock)
+    with Tenant().running() as tenant, served(tenant) as api:
+        yield api
+
+
+@contextmanager
+def served(tenant: Tenant) -> Iterator[Api]:
+    clock = Clock()
+    validator = Auth0JWTBearerTokenValidator(tenant.url, AUDIENCE, monotonic=clock)
+    settings = Settings(issuers=(tenant.url,), audience=AUDIENCE)
+    with in_background(create_app(settings, validator=validator)) as url:
+        yield Api(url, tenant, clock)
 
 
 def answer(status: int, headers: dict[str, str], body: bytes) -> Callable[[str], Answer]:
@@ -93,6 +99,7 @@ class Gate:
         self._answers = {path: tenant.document(path) for path in (KEYS, METADATA)}
         self._open = threading.Event()
         self.reached = threading.Event()
+        self.tenant = tenant
         tenant.misbehave = self._answer
 
     def _answer(self, path: str) -> Answer:
@@ -153,9 +160,15 @@ def test_issuer_that_is_not_configured_is_never_asked() -> None:
         assert stranger.fetches.total() == 0
 
 
-def test_slow_issuer_at_start_delays_nobody_who_needs_no_token(api: Api) -> None:
-    gate = Gate(api.tenant)
-    with api.load(api.tenant.token, threads=4) as load:
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """That of an issuer which nobody has asked yet: the keys are fetched as soon as the API starts."""
+    with Tenant().running() as tenant:
+        yield Gate(tenant)
+
+
+def test_slow_issuer_at_start_delays_nobody_who_needs_no_token(gate: Gate) -> None:
+    with served(gate.tenant) as api, api.load(api.tenant.token, threads=4) as load:
         assert gate.reached.wait(10)
         for _ in range(20):
             assert httpx.get(f"{api.url}/api/public", trust_env=False).status_code == 200
