@@ -1,4 +1,4 @@
-"""A Flask app that was there already, with folders of its own called `api` and `security`, under gunicorn's workers."""
+"""A Flask app that was there already, with folders of its own called `api` and `security`, under gunicorn's workers and uWSGI's."""
 
 import sys
 import time
@@ -62,27 +62,34 @@ require_auth.init_app(app)
 """,
 }
 
+GUNICORN = (sys.executable, "-m", "gunicorn", "existing:app", "--no-control-socket", "--workers", "2", "--bind")
+UWSGI = (
+    *(str(Path(sys.executable).with_name("uwsgi")), "--module", "existing:app", "--virtualenv", sys.prefix),
+    *("--master", "--processes", "2", "--die-on-term", "--need-app", "--http-socket"),
+)
 SERVERS = {
-    "sync": ("--workers", "2"),
-    "gthread": ("--workers", "2", "--threads", "4"),
-    "gevent": ("--workers", "2", "--worker-class", "gevent"),
-    "sync, preloaded": ("--workers", "2", "--preload"),
-    "gthread, preloaded": ("--workers", "2", "--threads", "4", "--preload"),
-    "gevent, preloaded": ("--workers", "2", "--worker-class", "gevent", "--preload"),
+    "gunicorn, sync": (*GUNICORN, "{}"),
+    "gunicorn, gthread": (*GUNICORN, "{}", "--threads", "4"),
+    "gunicorn, gevent": (*GUNICORN, "{}", "--worker-class", "gevent"),
+    "gunicorn, sync, preloaded": (*GUNICORN, "{}", "--preload"),
+    "gunicorn, gthread, preloaded": (*GUNICORN, "{}", "--threads", "4", "--preload"),
+    "gunicorn, gevent, preloaded": (*GUNICORN, "{}", "--worker-class", "gevent", "--preload"),
+    "uwsgi, preloaded": (*UWSGI, "{}"),
+    "uwsgi, threads, preloaded": (*UWSGI, "{}", "--threads", "4"),
+    "uwsgi": (*UWSGI, "{}", "--enable-threads", "--lazy-apps"),
 }
-"""gunicorn's workers, and their options."""
+"""Command lines; `{}` is the address. uWSGI loads the application before it forks, if not told otherwise."""
 
 
 @contextmanager
-def served(folder: Path, options: tuple[str, ...], *issuers: Tenant, **environ: str) -> Iterator[tuple[str, Running]]:
+def served(folder: Path, command: tuple[str, ...], *issuers: Tenant, **environ: str) -> Iterator[tuple[str, Running]]:
     for name, text in FILES.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "gunicorn", "existing:app", "--bind", f"127.0.0.1:{port}", *options]
     environ |= {"ISSUERS": " ".join(issuer.url for issuer in issuers), "AUDIENCE": AUDIENCE, "URL": url}
-    with running([*command, "--no-control-socket"], environ, folder) as server:
+    with running([each.format(f"127.0.0.1:{port}") for each in command], environ, folder) as server:
         wait_until(lambda: listens(port))
         yield url, server
 
@@ -147,8 +154,8 @@ def test_many_at_once_are_answered(url: str, tenant: Tenant) -> None:
     assert answers == [200] * len(paths)
 
 
-@pytest.mark.parametrize("options", [each for name, each in SERVERS.items() if "preloaded" in name])
-def test_fork_while_the_keys_are_fetched_keeps_nobody_waiting(options: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [name for name in SERVERS if "preloaded" in name])
+def test_fork_while_the_keys_are_fetched_keeps_nobody_waiting(name: str, tmp_path: Path) -> None:
     asked: list[float] = []
 
     def slow_at_first(path: str) -> Answer:
@@ -158,7 +165,7 @@ def test_fork_while_the_keys_are_fetched_keeps_nobody_waiting(options: tuple[str
 
     with Tenant().running() as tenant:
         tenant.misbehave = slow_at_first
-        with served(tmp_path, options, tenant, WARM="1") as (url, _):
+        with served(tmp_path, SERVERS[name], tenant, WARM="1") as (url, _):
             headers = {"Authorization": f"Bearer {tenant.token()}"}
             assert [get(f"{url}/api/items/a", **headers).status_code for _ in range(6)] == [200] * 6
             assert time.monotonic() - asked[0] < 3
@@ -166,8 +173,8 @@ def test_fork_while_the_keys_are_fetched_keeps_nobody_waiting(options: tuple[str
 
 def test_greenlets_fetch_keys_while_a_coroutine_runs(tmp_path: Path) -> None:
     """Flask itself runs no two coroutines at once in greenlets."""
-    options = ("--workers", "1", "--worker-class", "gevent")
-    with Tenant().running() as one, Tenant().running() as two, served(tmp_path, options, one, two) as (url, _):
+    command = (*SERVERS["gunicorn, gevent"], "--workers", "1")
+    with Tenant().running() as one, Tenant().running() as two, served(tmp_path, command, one, two) as (url, _):
         get(f"{url}/api/items/a", Authorization=f"Bearer {one.token()}")
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(get, f"{url}/api/async?seconds=2", Authorization=f"Bearer {one.token()}")
