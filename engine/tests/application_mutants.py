@@ -14,7 +14,7 @@ from api import handlers
 from resource_server.contract.spec import Contract
 from resource_server.serving import authorization, problems, requirements
 from resource_server.serving.exchange import Answer, Exchange
-from resource_server.tokens import AccessToken, claims, dpop, errors, keys, validator
+from resource_server.tokens import AccessToken, checks, claims, dpop, errors, keys, validator
 from resource_server.tokens.credentials import Credentials, presented
 from resource_server.tokens.jwt import SignedJWT, header_of
 
@@ -76,7 +76,7 @@ SERVED_CONTRACT = [
 
 def without(refusal: errors.Refusal) -> Callable[[Patch], None]:
     """A claim isn't checked."""
-    return lambda patch: patch.setattr(claims, "CHECKS", [row for row in claims.CHECKS if row[1] is not refusal])
+    return lambda patch: patch.setattr(claims, "CHECKS", [row for row in claims.CHECKS if row.refusal is not refusal])
 
 
 def accept(holds: Callable[[SignedJWT, Any, Any], bool]) -> Callable[[Patch], None]:
@@ -157,7 +157,7 @@ TOKEN_CHECKS = [
     Mutant("alg none refused in its usual spelling only", f"{PRIVATE}: unsigned, alg nOnE", accept(lambda jwt, *_: jwt.header.get("alg") != "none" and jwt.header["alg"].lower() == "none")),
     Mutant("HS256 accepted, with the public key", f"{PRIVATE}: HS256 with the public PEM", accept(signed_with_public_key)),
     Mutant("a key in the token's header trusted", f"{PRIVATE}: signed with a key it brings", accept(signed_with_embedded_key)),
-    Mutant("every token refused", f"{PRIVATE}: a good token", lambda patch: patch.setattr(claims, "CHECKS", [(lambda *_: False, errors.Refusal.AUDIENCE)])),
+    Mutant("every token refused", f"{PRIVATE}: a good token", lambda patch: patch.setattr(claims, "CHECKS", [checks.Check("", (), "", lambda *_: False, errors.Refusal.AUDIENCE)])),
 ]
 
 
@@ -285,7 +285,7 @@ FORMS = [
 
 def own_key(patch: Patch) -> None:
     check = dpop.DPoP.check
-    patch.setattr(dpop.DPoP, "check", lambda self, credentials, _: check(self, credentials, dpop._parsed(credentials.proofs)[1].thumbprint))
+    patch.setattr(dpop.DPoP, "check", lambda self, credentials, _: check(self, credentials, dpop.parsed_proof(credentials.proofs)[1].thumbprint))
 
 
 def parsing(patch: Patch, name: str, parse: Callable[[Any], Any]) -> None:
@@ -305,8 +305,8 @@ def private_keys(patch: Patch) -> None:
 
 
 def first_of_several(patch: Patch) -> None:
-    parsed = dpop._parsed
-    patch.setattr(dpop, "_parsed", lambda proofs: parsed(proofs[:1]))
+    parsed = dpop.parsed_proof
+    patch.setattr(dpop, "parsed_proof", lambda proofs: parsed(proofs[:1]))
 
 
 Claims = dict[str, Any]

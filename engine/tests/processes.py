@@ -41,11 +41,13 @@ class Running:
     def wait_for(self, pattern: str, seconds: float = 20) -> re.Match[str]:
         """Wait until a pattern has been printed."""
         deadline = time.monotonic() + seconds
-        while not (match := re.search(pattern, self.output)):
+        while True:
+            ended = self.process.poll() is not None and not self._reader.is_alive()  # before what it has printed is read
+            if match := re.search(pattern, self.output):
+                return match
+            assert not ended, f"it has ended:\n{self.output}"
             assert time.monotonic() < deadline, f"{pattern!r} was not printed:\n{self.output}"
-            assert self.process.poll() is None or self._reader.is_alive(), f"it has ended:\n{self.output}"
             time.sleep(0.02)
-        return match
 
     def end(self, number: int, seconds: float = 15) -> int:
         """Send a signal to the whole foreground group, as a terminal does on Ctrl-C, and wait for the exit status."""

@@ -1,10 +1,11 @@
 """The claims of an access token and what must hold of them (RFC 7519, section 4.1; RFC 9068, section 4)."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, NamedTuple, TypeGuard
 
 from authlib.oauth2.rfc7523 import JWTBearerToken
 
+from resource_server.tokens.checks import Check, is_text, optional, required
 from resource_server.tokens.errors import InvalidToken, Refusal
 
 Claims = dict[str, Any]
@@ -86,9 +87,9 @@ def check_claims(claims: Claims, expected: Expected) -> None:
     Raises:
         InvalidToken: A row of the table doesn't hold.
     """
-    for holds, refusal in CHECKS:
-        if not holds(claims, expected):
-            raise InvalidToken(refusal)
+    for check in CHECKS:
+        if not check.holds(claims, expected):
+            raise InvalidToken(check.refusal)
 
 
 def bound_to(claims: Claims) -> str | None:
@@ -138,24 +139,21 @@ def _is_strings(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _well_typed(claims: Claims, expected: Expected) -> bool:
-    return (
-        isinstance(claims.get("sub", None if expected.subject else ""), str)
-        and is_date(claims.get("exp"))
-        and all(is_date(claims[name]) for name in ("nbf", "iat") if name in claims)
-        and all(
-            isinstance(claims[name], str) or _is_strings(claims[name])
-            for name in ("aud", "scope", "scp")
-            if name in claims
-        )
-        and ("permissions" not in expected.scope_claims or _is_strings(claims.get("permissions", [])))
-        and (not expected.rfc9068 or _has_all_of_rfc_9068(claims))
-    )
+def _is_scopes(value: object) -> bool:
+    return isinstance(value, str) or _is_strings(value)
 
 
-def _has_all_of_rfc_9068(claims: Claims) -> bool:
+def _subject(claims: Claims, expected: Expected) -> bool:
+    return isinstance(claims.get("sub", None if expected.subject else ""), str)
+
+
+def _permissions(claims: Claims, expected: Expected) -> bool:
+    return "permissions" not in expected.scope_claims or _is_strings(claims.get("permissions", []))
+
+
+def _has_all_of_rfc_9068(claims: Claims, expected: Expected) -> bool:
     """RFC 9068, section 2.2: what must be there beside what always must."""
-    return "iat" in claims and all(isinstance(claims.get(name), str) for name in ("client_id", "jti"))
+    return not expected.rfc9068 or ("iat" in claims and all(is_text(claims.get(name)) for name in ("client_id", "jti")))
 
 
 _ID_TOKEN_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash")
@@ -192,12 +190,23 @@ def _young_enough(claims: Claims, expected: Expected) -> bool:
     return bool(-expected.leeway <= age <= expected.max_age + expected.leeway)
 
 
-CHECKS: tuple[tuple[Callable[[Claims, Expected], bool], Refusal], ...] = (
-    (_well_typed, Refusal.CLAIMS),
-    (_is_access_token, Refusal.TYPE),
-    (_audience, Refusal.AUDIENCE),
-    (_not_expired, Refusal.EXPIRED),
-    (_begun, Refusal.NOT_YET_VALID),
-    (_young_enough, Refusal.TOO_OLD),
+_DATE, _SCOPES = "a number of seconds", "a text or a list of texts"
+_OF_ID_TOKENS = "absent, as they are of logout tokens and ID tokens; beside scopes only events"
+
+CHECKS: tuple[Check[Refusal], ...] = (
+    Check("claims", ("sub",), "a text", _subject, Refusal.CLAIMS),
+    required("exp", _DATE, is_date, Refusal.CLAIMS),
+    optional("nbf", _DATE, is_date, Refusal.CLAIMS),
+    optional("iat", _DATE, is_date, Refusal.CLAIMS),
+    optional("aud", _SCOPES, _is_scopes, Refusal.CLAIMS),
+    optional("scope", _SCOPES, _is_scopes, Refusal.CLAIMS),
+    optional("scp", _SCOPES, _is_scopes, Refusal.CLAIMS),
+    Check("claims", ("permissions",), "a list of texts", _permissions, Refusal.CLAIMS),
+    Check("claims", ("client_id", "jti", "iat"), "there (TOKEN_PROFILE)", _has_all_of_rfc_9068, Refusal.CLAIMS),
+    Check("purpose", ("events", *_ID_TOKEN_CLAIMS), _OF_ID_TOKENS, _is_access_token, Refusal.TYPE),
+    Check("audience", ("aud",), "the API's identifier, or a list with it", _audience, Refusal.AUDIENCE),
+    Check("expiry", ("exp",), "in the future", _not_expired, Refusal.EXPIRED),
+    Check("start", ("nbf",), "in the past", _begun, Refusal.NOT_YET_VALID),
+    Check("age", ("iat",), "not too long ago", _young_enough, Refusal.TOO_OLD),
 )
 """What must hold, and what to answer when it doesn't."""

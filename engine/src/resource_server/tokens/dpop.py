@@ -3,11 +3,12 @@
 import asyncio
 import math
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from resource_server.tokens.checks import Check, is_text, optional, required
 from resource_server.tokens.claims import is_date
 from resource_server.tokens.clock import now
 from resource_server.tokens.credentials import Credentials
@@ -82,11 +83,10 @@ class DPoP:
             InvalidToken: The token is bound to another key.
             UseNonce: It lacks a nonce of this server.
         """
-        jwt, key = _parsed(credentials.proofs)
+        jwt, key = parsed_proof(credentials.proofs)
         if key.thumbprint != thumbprint:
             raise InvalidToken(Refusal.OTHER_KEY)
-        ath = urlsafe_b64encode(digest(credentials.token)).decode().rstrip("=")
-        return self._check(jwt, key, credentials, ath)
+        return self._check(jwt, key, credentials, access_token_hash(credentials.token))
 
     def check_without_token(self, proofs: tuple[str, ...], method: str, url: str) -> Proof:
         """Check the proof on a request for a token, which is to be bound to the proof's key (RFC 9449, section 5).
@@ -102,7 +102,7 @@ class DPoP:
             InvalidProof: It isn't acceptable.
             UseNonce: It lacks a nonce of this server.
         """
-        jwt, key = _parsed(proofs)
+        jwt, key = parsed_proof(proofs)
         return self._check(jwt, key, Credentials("DPoP", "", proofs, method, url), None)
 
     def use(self, proof: Proof) -> None:
@@ -125,7 +125,7 @@ class DPoP:
         finally:
             self._waiting -= 1
 
-    def _check(self, jwt: SignedJWT, key: "_ProofKey", credentials: Credentials, ath: str | None) -> Proof:
+    def _check(self, jwt: SignedJWT, key: "ProofKey", credentials: Credentials, ath: str | None) -> Proof:
         if not verify_signature(key.alg, key.key, jwt.signing_input, jwt.signature):
             raise InvalidProof(Flaw.SIGNATURE)
         self._check_claims(jwt.claims, credentials, ath)
@@ -133,38 +133,99 @@ class DPoP:
         return Proof(known_by, jwt.claims["iat"] + PAST + CLOCKS, key.thumbprint)
 
     def _check_claims(self, claims: dict[str, Any], credentials: Credentials, ath: str | None) -> None:
-        if not _well_typed(claims, ("jti", "htm", "htu") if ath is None else ("jti", "htm", "htu", "ath")):
-            raise InvalidProof(Flaw.CLAIMS)
-        if claims["htm"] != credentials.method:
-            raise InvalidProof(Flaw.METHOD)
-        if not names(claims["htu"], credentials.url):
-            raise InvalidProof(Flaw.URI)
-        if self.nonces and not self.nonces.accepts(claims.get("nonce")):
-            raise UseNonce(self.nonces.current())
-        now = self._clock()
-        begins, ends = claims.get("nbf", now), claims.get("exp", math.inf)
-        if not -FUTURE <= now - claims["iat"] <= PAST or begins > now + FUTURE or ends <= now - FUTURE:
-            raise InvalidProof(Flaw.TIME)
-        if ath not in (None, claims.get("ath")):
-            raise InvalidProof(Flaw.TOKEN)
+        expected = ExpectedProof(credentials.method, credentials.url, ath, self._clock(), self.nonces)
+        for check in PROOF_CHECKS:
+            if check.holds(claims, expected):
+                continue
+            if check.refusal is Flaw.NONCE and self.nonces:
+                raise UseNonce(self.nonces.current())
+            raise InvalidProof(check.refusal)
 
 
-def _well_typed(claims: dict[str, Any], texts: Sequence[str]) -> bool:
-    return (
-        all(isinstance(claims.get(name), str) for name in texts)
-        and 0 < len(claims["jti"]) <= _MOST
-        and is_date(claims.get("iat"))
-        and all(is_date(claims[name]) for name in ("exp", "nbf") if name in claims)
-    )
+class ExpectedProof(NamedTuple):
+    """What a proof's claims are compared with.
+
+    Args:
+        method: The request's.
+        url: The request's, without its query.
+        ath: The hash of the access token; `None` if there is none yet.
+        now: The time in seconds since the epoch.
+        nonces: Know which nonces are good; `None` if none is needed.
+    """
+
+    method: str
+    url: str
+    ath: str | None
+    now: float
+    nonces: Nonces | None = None
 
 
-class _ProofKey(NamedTuple):
+def access_token_hash(token: str) -> str:
+    """The hash that a proof must have of its access token (RFC 9449, section 4.2)."""
+    return urlsafe_b64encode(digest(token)).decode().rstrip("=")
+
+
+def _method(claims: dict[str, Any], expected: ExpectedProof) -> bool:
+    return bool(claims["htm"] == expected.method)
+
+
+def _uri(claims: dict[str, Any], expected: ExpectedProof) -> bool:
+    return names(claims["htu"], expected.url)
+
+
+def _nonce(claims: dict[str, Any], expected: ExpectedProof) -> bool:
+    return expected.nonces is None or expected.nonces.accepts(claims.get("nonce"))
+
+
+def _in_time(claims: dict[str, Any], expected: ExpectedProof) -> bool:
+    begins, ends = claims.get("nbf", expected.now), claims.get("exp", math.inf)
+    made = -FUTURE <= expected.now - claims["iat"] <= PAST
+    return bool(made and begins <= expected.now + FUTURE and ends > expected.now - FUTURE)
+
+
+def _hash_is_text(claims: dict[str, Any], expected: ExpectedProof) -> bool:
+    return expected.ath is None or is_text(claims.get("ath"))
+
+
+def _of_token(claims: dict[str, Any], expected: ExpectedProof) -> bool:
+    return expected.ath in (None, claims.get("ath"))
+
+
+def _is_identifier(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _MOST
+
+
+PROOF_CHECKS: tuple[Check[Flaw], ...] = (
+    required("jti", f"a text of 1 to {_MOST} characters", _is_identifier, Flaw.CLAIMS),
+    required("htm", "a text", is_text, Flaw.CLAIMS),
+    required("htu", "a text", is_text, Flaw.CLAIMS),
+    Check("claims", ("ath",), "a text", _hash_is_text, Flaw.CLAIMS),
+    required("iat", "a number of seconds", is_date, Flaw.CLAIMS),
+    optional("exp", "a number of seconds", is_date, Flaw.CLAIMS),
+    optional("nbf", "a number of seconds", is_date, Flaw.CLAIMS),
+    Check("method", ("htm",), "the request's method", _method, Flaw.METHOD),
+    Check("URI", ("htu",), "the request's URL, without its query", _uri, Flaw.URI),
+    Check("nonce", ("nonce",), "one that the API has sent", _nonce, Flaw.NONCE),
+    Check("time", ("iat", "exp", "nbf"), f"made in the last {PAST} seconds", _in_time, Flaw.TIME),
+    Check("token", ("ath",), "the hash of the access token", _of_token, Flaw.TOKEN),
+)
+"""What must hold of a proof's claims (RFC 9449, section 4.3), and what to answer when it doesn't."""
+
+
+class ProofKey(NamedTuple):
+    """A proof's key, and what it signs with; the thumbprint is RFC 7638's."""
+
     alg: str
     key: PublicKey
     thumbprint: str
 
 
-def _parsed(proofs: tuple[str, ...]) -> tuple[SignedJWT, _ProofKey]:
+def parsed_proof(proofs: tuple[str, ...]) -> tuple[SignedJWT, ProofKey]:
+    """Take the one proof of a request apart, and find its key. Its signature isn't verified.
+
+    Raises:
+        InvalidProof: There isn't exactly one, it is malformed, or it has no key that may be used.
+    """
     if len(proofs) != 1:
         raise InvalidProof(Flaw.SEVERAL if proofs else Flaw.MISSING)
     try:
@@ -175,7 +236,7 @@ def _parsed(proofs: tuple[str, ...]) -> tuple[SignedJWT, _ProofKey]:
     return jwt, _remembered_key(segment) if len(segment) <= MAX_REMEMBERED else _proof_key(segment)
 
 
-def _proof_key(segment: bytes) -> _ProofKey:
+def _proof_key(segment: bytes) -> ProofKey:
     """What the header of a proof says, which a client's proofs have in common."""
     header = header_of(segment)
     if header.get("typ") != "dpop+jwt":
@@ -193,7 +254,7 @@ def _proof_key(segment: bytes) -> _ProofKey:
         raise InvalidProof(Flaw.KEY) from error
     if not verifies(key, alg):
         raise InvalidProof(Flaw.KEY)
-    return _ProofKey(alg, key, key.thumbprint())
+    return ProofKey(alg, key, key.thumbprint())
 
 
 _remembered_key = lru_cache(1_024)(_proof_key)

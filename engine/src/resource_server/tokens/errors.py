@@ -60,6 +60,7 @@ class Flaw(StrEnum):
     CLAIMS = "The DPoP proof lacks a required claim (jti, htm, htu, iat, ath) or has one of the wrong type."
     METHOD = "The DPoP proof is for another HTTP method (htm)."
     URI = "The DPoP proof is for another URI (htu). Make it for this API's public URL and the path, without the query."
+    NONCE = "The DPoP proof needs the nonce from the header field DPoP-Nonce. Make a new one with it."
     TIME = "The DPoP proof was made too long ago, or in the future (iat). Check the clock, make one for each request."
     TOKEN = "The DPoP proof is for another access token (ath)."  # noqa: S105  # it is none
     REPLAYED = "The DPoP proof has been used before. Make a new one for each request, with a new jti."
@@ -237,7 +238,7 @@ class UseNonce(DescribedError):
     status_code = HTTPStatus.UNAUTHORIZED
     error = "use_dpop_nonce"
     scheme = "DPoP"
-    description = "The DPoP proof needs the nonce from the header field DPoP-Nonce. Make a new one with it."
+    description = Flaw.NONCE.value
 
     def __init__(self, nonce: str) -> None:
         super().__init__()

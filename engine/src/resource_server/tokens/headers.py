@@ -1,8 +1,9 @@
 """The header of an access token and what must hold of it (RFC 8725, section 3; RFC 9068, section 4)."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
+from resource_server.tokens.checks import Check, is_text
 from resource_server.tokens.errors import InvalidToken, Refusal
 
 Header = dict[str, Any]
@@ -11,8 +12,6 @@ _ACCESS_TOKEN_TYPES = frozenset(("jwt", "at+jwt", "application/jwt", "applicatio
 """Auth0's default tokens say JWT, RFC 9068 says at+jwt. A token without `typ` is accepted, as RFC 7519 has it."""
 
 _TYPED = frozenset(("at+jwt", "application/at+jwt"))
-
-_NAMES = ("alg", "kid", "typ")
 
 
 class Accepted(NamedTuple):
@@ -42,13 +41,21 @@ def check_header(header: Header, accepted: Accepted) -> None:
     Raises:
         InvalidToken: A row of the table doesn't hold.
     """
-    for holds, refusal in HEADER_CHECKS:
-        if not holds(header, accepted):
-            raise InvalidToken(refusal)
+    for check in HEADER_CHECKS:
+        if not check.holds(header, accepted):
+            raise InvalidToken(check.refusal)
 
 
-def _well_typed(header: Header, _: Accepted) -> bool:
-    return "alg" in header and all(isinstance(header.get(name, ""), str) for name in _NAMES)
+def _has_algorithm(header: Header, _: Accepted) -> bool:
+    return is_text(header.get("alg"))
+
+
+def _key_is_text(header: Header, _: Accepted) -> bool:
+    return is_text(header.get("kid", ""))
+
+
+def _type_is_text(header: Header, _: Accepted) -> bool:
+    return is_text(header.get("typ", ""))
 
 
 def _algorithm(header: Header, accepted: Accepted) -> bool:
@@ -63,10 +70,12 @@ def _access_token_type(header: Header, accepted: Accepted) -> bool:
     return is_typed(header) or (not accepted.typed and header.get("typ", "JWT").lower() in _ACCESS_TOKEN_TYPES)
 
 
-HEADER_CHECKS: tuple[tuple[Callable[[Header, Accepted], bool], Refusal], ...] = (
-    (_well_typed, Refusal.MALFORMED),
-    (_algorithm, Refusal.ALGORITHM),
-    (_without_extensions, Refusal.CRITICAL),
-    (_access_token_type, Refusal.TYPE),
+HEADER_CHECKS: tuple[Check[Refusal], ...] = (
+    Check("header", ("alg",), "a text", _has_algorithm, Refusal.MALFORMED),
+    Check("header", ("kid",), "a text", _key_is_text, Refusal.MALFORMED),
+    Check("header", ("typ",), "a text", _type_is_text, Refusal.MALFORMED),
+    Check("algorithm", ("alg",), "one of TOKEN_ALGORITHMS", _algorithm, Refusal.ALGORITHM),
+    Check("extensions", ("crit", "b64"), "absent", _without_extensions, Refusal.CRITICAL),
+    Check("type", ("typ",), "JWT, at+jwt or absent", _access_token_type, Refusal.TYPE),
 )
-"""What must hold, and what to answer when it doesn't; whoever evaluates a row has evaluated the first."""
+"""What must hold, and what to answer when it doesn't."""

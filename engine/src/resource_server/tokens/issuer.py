@@ -206,9 +206,7 @@ class Issuer:
         Raises:
             IssuerError: Metadata or key set can't be fetched, or aren't what they should be.
         """
-        location = self._jwks_url or self._jwks_uri or self._locate_keys()
-        self._jwks_uri = None  # looked up anew if what follows fails
-        document, headers = self._get(location)
+        document, headers, location = self._fetch_key_set()
         try:
             keys = verification_keys(document, self._algorithms)
         except ValueError as error:
@@ -218,6 +216,19 @@ class Issuer:
             logger.warning("%s holds no key for %s", location, ", ".join(self._algorithms))
         self._jwks_uri = location
         return FetchedKeys(keys, _lifetime(headers))
+
+    def key_set(self) -> dict[str, Any]:
+        """Fetch the key set as it is published, for whoever explains it.
+
+        Raises:
+            IssuerError: Metadata or key set can't be fetched.
+        """
+        return self._fetch_key_set()[0]
+
+    def _fetch_key_set(self) -> tuple[dict[str, Any], Mapping[str, str], str]:
+        location = self._jwks_url or self._jwks_uri or self._locate_keys()
+        self._jwks_uri = None  # looked up anew if what follows fails
+        return *self._get(location), location
 
     def _locate_keys(self) -> str:
         location = self.metadata().get("jwks_uri")

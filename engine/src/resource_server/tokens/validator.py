@@ -129,9 +129,10 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         self._verified = VerifiedTokens(remembered)
         self._leeway = leeway
         self._max_age = max_age
-        self._scope_claims = (*scope_claims, *(("permissions",) if permissions else ()))
+        self.scope_claims = (*scope_claims, *(("permissions",) if permissions else ()))
         self._subject = subject
-        self._accepted = Accepted(self.algorithms, rfc9068)
+        self.accepted = Accepted(self.algorithms, rfc9068)
+        """What headers are compared with."""
         self._clock = clock
 
     async def validate(self, token: str | Credentials) -> AccessToken:
@@ -237,16 +238,20 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             raise InvalidToken(Refusal.NOT_BOUND)
         return access_token, self.dpop.check(credentials, thumbprint)
 
-    def _check_token(self, token: str, pending: KeyPending | None) -> AccessToken:
-        expected = Expected(
+    def expected(self, now: float) -> Expected:
+        """What claims are compared with at a time, in seconds since the epoch."""
+        return Expected(
             self.audience,
-            self._clock(),
+            now,
             self._leeway,
             self._max_age,
-            scope_claims=self._scope_claims,
+            scope_claims=self.scope_claims,
             subject=self._subject,
-            rfc9068=self._accepted.typed,
+            rfc9068=self.accepted.typed,
         )
+
+    def _check_token(self, token: str, pending: KeyPending | None) -> AccessToken:
+        expected = self.expected(self._clock())
         token_digest = digest(token)
         known = self._verified.find(token_digest)
         if (
@@ -256,7 +261,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         ):
             return known.access_token()
         jwt = SignedJWT.parse(token)
-        check_header(jwt.header, self._accepted)
+        check_header(jwt.header, self.accepted)
         alg, kid = jwt.header["alg"], jwt.header.get("kid")
         issuer = jwt.claims.get("iss")
         if not isinstance(issuer, str) or issuer not in self._keys:
@@ -265,7 +270,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         while not verify_signature(alg, key, jwt.signing_input, jwt.signature):
             key = self._keys[issuer].key(kid, alg, pending, wrong=key)
         check_claims(jwt.claims, expected._replace(typed=is_typed(jwt.header)))
-        scopes = granted_scopes(jwt.claims, *self._scope_claims)
+        scopes = granted_scopes(jwt.claims, *self.scope_claims)
         self._verified.remember(token_digest, Verified(issuer, kid, alg, key, times(jwt.claims), scopes, jwt.payload))
         return AccessToken(jwt.claims, scopes)
 
