@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 from resource_server.developing.contract_tests.forging import ABSENT, mac, segment
 from tests.tenant import AUDIENCE, Tenant, rsa_key
 
@@ -131,9 +133,9 @@ CLAIMS = [
 
 SIGNATURES = [
     Said("HS256, of an API made long ago", f"{GITHUB}/auth0-samples/auth0-django-web-app/issues/6", lambda tenant: mac({"alg": "HS256", "typ": "JWT"}, tenant.claims(), b"secret"), "access_token", "`alg` isn't one of `TOKEN_ALGORITHMS`. With `HS256`"),
-    Said("another key, after a rotation", f"{GITHUB}/okta/okta-jwt-verifier-java/issues/9", lambda tenant: tenant.token(key=rsa_key("old")), "access_token", "The key was withdrawn"),
+    Said("another key, after a rotation", f"{GITHUB}/okta/okta-jwt-verifier-java/issues/9", lambda tenant: tenant.token(key=rsa_key("old")), "access_token", "The issuer publishes no such key now: request a new token."),
     Said("another key of the same name", f"{GITHUB}/auth0-blog/auth0-python-fastapi-sample/issues/1", lambda tenant: tenant.token(key=rsa_key("current")), "access_token", "It was altered, or is of a test environment"),
-    Said("the issuer can't be reached", f"{GITHUB}/auth0/node-oauth2-jwt-bearer/issues/132", claims(iss="http://127.0.0.1:9/"), "access_token", "Find out why the issuer's keys can't be had", {"issuers": ("http://127.0.0.1:9/",)}),
+    Said("the issuer can't be reached", f"{GITHUB}/auth0/node-oauth2-jwt-bearer/issues/132", claims(iss="http://127.0.0.1:9/"), "access_token", "Nothing listens there: correct AUTH0_DOMAIN", {"issuers": ("http://127.0.0.1:9/",)}),
 ]
 
 ISSUERS = [
@@ -142,7 +144,7 @@ ISSUERS = [
     Said("a custom domain's token", f"{GITHUB}/auth0/nextjs-auth0/issues/320", claims(iss="https://login.example.com/"), "access_token", "A custom domain issues tokens of its own", {"issuers": ("https://tenant.eu.auth0.com/",)}),
     Said("https twice", f"{GITHUB}/auth0/auth0-spa-js/issues/428", claims(iss="https://https://tenant.auth0.com//"), "access_token", 'The issuer is "https://https://tenant.auth0.com//", and AUTH0_DOMAIN names no such'),
     Said("a token of version 1 from Entra", f"{GITHUB}/AzureAD/microsoft-authentication-library-for-js/issues/2363", claims(iss="https://sts.windows.net/72f9/"), "access_token", "The token is one of version 1", {"issuers": ("https://login.microsoftonline.com/72f9/v2.0",)}),
-    Said("another path at the same host", f"{GITHUB}/hasura/graphql-engine/issues/8993", lambda tenant: tenant.token(iss=f"{tenant.url}realms/other"), "access_token", "Another tenant at the same host issued it"),
+    Said("another path at the same host", f"{GITHUB}/hasura/graphql-engine/issues/8993", lambda tenant: tenant.token(iss=f"{tenant.url}realms/other"), "access_token", "Another issuer at the same host made it"),
 ]
 
 SCOPES = [
@@ -152,4 +154,118 @@ SCOPES = [
     Said("a scope that the user hasn't been given", f"{GITHUB}/auth0/auth0-react/issues/179", claims(scope="", permissions=[]), "access_token", LOOKED_FOR),
 ]
 
-SAID = [*NO_TOKENS, *HIDDEN, *OTHER_TOKENS, *CLAIMS, *SIGNATURES, *ISSUERS, *SCOPES]
+
+def of(iss: str, header: dict[str, Any] | None = None, **changed: Any) -> Make:
+    """A token of another issuer's, signed as the tenant's are."""
+    return lambda tenant: tenant.token(header, iss=iss, **changed)
+
+
+def trusting(iss: str, **changed: Any) -> Callable[[Tenant], dict[str, Any]]:
+    """The API trusts an issuer elsewhere, which publishes the tenant's keys."""
+
+    def published(tenant: Tenant) -> dict[str, Any]:
+        def answer(request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith("/openid-configuration"):
+                return httpx.Response(200, json={"issuer": iss, "jwks_uri": f"{iss.rstrip('/')}/keys"})
+            return httpx.Response(200, json=tenant.key_set())
+
+        return {"issuers": (iss,), "transport": httpx.MockTransport(answer), **changed}
+
+    return published
+
+
+MICROSOFT = "https://learn.microsoft.com/en-us/entra/identity-platform"
+ENTRA_ID, API_ID = "9f2a3b4c-1111-4000-8000-000000000001", "6e74172b-be56-4843-9ff4-e66a39bb12e3"
+ENTRA, ENTRA_1 = f"https://login.microsoftonline.com/{ENTRA_ID}/v2.0", f"https://sts.windows.net/{ENTRA_ID}/"
+OF_ENTRA: dict[str, Any] = {"ver": "2.0", "tid": ENTRA_ID, "oid": "1", "scp": "read:messages", "scope": ABSENT}
+OKTA, OKTA_ORG = "https://dev-1.okta.com/oauth2/default", "https://dev-1.okta.com"
+OF_OKTA: dict[str, Any] = {"ver": 1, "jti": "AT.x", "cid": "0oa1", "uid": "00u1", "scp": ["read:messages"], "scope": ABSENT}
+POOL = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_A1"
+OF_COGNITO: dict[str, Any] = {"token_use": "access", "client_id": "4a5b", "username": "ada", "aud": ABSENT}
+FIREBASE = "https://securetoken.google.com/shop"
+OF_FIREBASE: dict[str, Any] = {"firebase": {"sign_in_provider": "password"}, "aud": "shop", "email": "ada@example.com", "auth_time": 1}
+REALM = "https://sso.example.com/realms/shop"
+OF_KEYCLOAK: dict[str, Any] = {"typ": "Bearer", "realm_access": {"roles": ["read:messages"]}, "azp": "web"}
+SUPABASE = "https://abc.supabase.co/auth/v1"
+OF_SUPABASE: dict[str, Any] = {"aud": "authenticated", "role": "authenticated", "email": "ada@example.com", "session_id": "1"}
+
+IN_KUBERNETES: dict[str, Any] = {"aud": ["https://kubernetes.default.svc"], "kubernetes.io": {}, "scope": ABSENT}
+
+PROVIDERS = [
+    Said("Entra, for another API", f"{MICROSOFT}/access-token-claims-reference", of(ENTRA, **OF_ENTRA | {"aud": API_ID}), "access_token", "Request a token with scope=https://api.example.com/.default", environment=trusting(ENTRA)),
+    Said("Entra's Client ID without api://", f"{MICROSOFT}/access-tokens", of(ENTRA, **OF_ENTRA | {"aud": API_ID}), "access_token", "Only api:// differs", environment=trusting(ENTRA, audience=f"api://{API_ID}")),
+    Said("Entra, good", f"{MICROSOFT}/access-tokens", of(ENTRA, **OF_ENTRA), "access_token", "", environment=trusting(ENTRA)),
+    Said("Entra's program, with roles", f"{MICROSOFT}/scenario-protected-web-api-app-configuration", of(ENTRA, idtyp="app", tid=ENTRA_ID, roles=["read:messages"], scope=ABSENT), "access_token", "The token has it in roles: let that count", environment=trusting(ENTRA)),
+    Said("Entra's program, where roles count", f"{MICROSOFT}/scenario-protected-web-api-app-configuration", of(ENTRA, idtyp="app", tid=ENTRA_ID, roles=["read:messages"], scope=ABSENT), "access_token", "", environment=trusting(ENTRA, scope_claims=("scp", "roles"))),
+    Said("Microsoft Graph's, by its nonce", f"{GITHUB}/AzureAD/azure-activedirectory-identitymodel-extensions-for-dotnet/issues/609", of(ENTRA_1, {"nonce": "x"}, aud="https://graph.microsoft.com"), "graph_token", "Only Microsoft Graph can check this token", environment=trusting(ENTRA)),
+    Said("Microsoft Graph's, by its id", f"{MICROSOFT}/access-tokens", of(ENTRA_1, aud="00000003-0000-0000-c000-000000000000"), "graph_token", "Only Microsoft Graph can check this token", environment=trusting(ENTRA)),
+    Said("Entra, version 1 of the same tenant", f"{MICROSOFT}/access-tokens", of(ENTRA_1, ver="1.0", tid=ENTRA_ID), "access_token", "The token is one of version 1", environment=trusting(ENTRA)),
+    Said("Entra, version 1 of another tenant", f"{MICROSOFT}/access-tokens", of("https://sts.windows.net/72f988bf/", ver="1.0"), "access_token", 'The issuer is "https://sts.windows.net/72f988bf/"', environment=trusting(ENTRA)),
+    Said("Entra, another tenant", f"{MICROSOFT}/access-tokens", of("https://login.microsoftonline.com/72f988bf/v2.0", **OF_ENTRA), "access_token", "Another issuer at the same host made it", environment=trusting(ENTRA)),
+    Said("Entra, trusted for everybody", f"{MICROSOFT}/howto-convert-app-to-be-multi-tenant", of(ENTRA, **OF_ENTRA), "access_token", "Each tenant of Entra has an issuer of its own", {"issuers": ("https://login.microsoftonline.com/common/v2.0",)}),
+    Said("Entra's ID token", f"{MICROSOFT}/id-token-claims-reference", of(ENTRA, tid=ENTRA_ID, aud=API_ID, azp=ABSENT, scope=ABSENT, name="Ada", preferred_username="ada@example.com"), "id_token", ID_TOKEN, environment=trusting(ENTRA)),
+    Said("Azure AD B2C's, for another API", "https://learn.microsoft.com/en-us/azure/active-directory-b2c/access-tokens", of("https://shop.b2clogin.com/9f2a/v2.0/", tfp="B2C_1_login", aud=API_ID, scp="read"), "access_token", "Request a token with audience=", environment=trusting("https://shop.b2clogin.com/9f2a/v2.0/")),
+    Said("Entra External ID, another tenant", "https://learn.microsoft.com/en-us/entra/external-id/customers/overview-customers-ciam", of("https://other.ciamlogin.com/1/v2.0", scp="read"), "access_token", 'The issuer is "https://other.ciamlogin.com/1/v2.0"', environment=trusting("https://shop.ciamlogin.com/1/v2.0")),
+    Said("Okta's org server", "https://developer.okta.com/docs/concepts/auth-servers", lambda tenant: tenant.token({"kid": "hidden"}, iss=OKTA_ORG, aud=OKTA_ORG, **OF_OKTA), "access_token", "Okta's org server issues tokens that only Okta can check", environment=trusting(OKTA_ORG)),
+    Said("Okta's default audience", "https://developer.okta.com/docs/guides/validate-access-tokens", of(OKTA, aud="api://default", **OF_OKTA), "access_token", "Request a token with audience=", environment=trusting(OKTA)),
+    Said("Okta's Client ID as the audience of the API", "https://developer.okta.com/docs/guides/validate-access-tokens", of(OKTA, aud="api://default", **OF_OKTA), "access_token", "AUTH0_AUDIENCE is a Client ID", environment=trusting(OKTA, audience="0oa1")),
+    Said("Okta's other server", f"{GITHUB}/okta/okta-jwt-verifier-js/issues/34", of(f"{OKTA_ORG}/oauth2/aus1", **OF_OKTA), "access_token", "Another issuer at the same host made it", environment=trusting(OKTA)),
+    Said("Okta's ID token", "https://developer.okta.com/docs/reference/api/oidc", of(OKTA, aud="0oa1", ver=1, amr=["pwd"], idp="00o1", email="ada@example.com", scope=ABSENT, azp=ABSENT), "id_token", ID_TOKEN, environment=trusting(OKTA)),
+    Said("Okta, good", "https://developer.okta.com/docs/guides/validate-access-tokens", of(OKTA, **OF_OKTA), "access_token", "", environment=trusting(OKTA)),
+    Said("Cognito's, without an audience", "https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html", of(POOL, **OF_COGNITO), "access_token", "Cognito's tokens name no audience", environment=trusting(POOL)),
+    Said("Cognito's ID token", "https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html", of(POOL, token_use="id", aud="4a5b", email="ada@example.com"), "id_token", ID_TOKEN, environment=trusting(POOL)),
+    Said("Cognito's other pool", f"{GITHUB}/awslabs/aws-jwt-verify/issues/6", of(f"{POOL}2", **OF_COGNITO), "access_token", "Another issuer at the same host made it", environment=trusting(POOL)),
+    Said("Cognito's groups", "https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-user-groups.html", of(POOL, **{**OF_COGNITO, "aud": AUDIENCE, "scope": ABSENT, "cognito:groups": ["read:messages"]}), "access_token", "The token has it in cognito:groups", environment=trusting(POOL)),
+    Said("Google's ID token", "https://developers.google.com/identity/openid-connect/openid-connect", of("https://accounts.google.com", aud="1.apps.googleusercontent.com", hd="example.com", scope=ABSENT), "id_token", ID_TOKEN, environment=trusting("https://accounts.google.com")),
+    Said("Google's access token", "https://cloud.google.com/docs/authentication/token-types", text("ya29.a0AfH6SMBx-abcdefghijklmnop"), "api_key", "This is a key or token of Google"),
+    Said("Firebase, another project", "https://firebase.google.com/docs/auth/admin/verify-id-tokens", of("https://securetoken.google.com/other", **OF_FIREBASE), "id_token", "Another issuer at the same host made it", environment=trusting(FIREBASE)),
+    Said("Firebase, expired", "https://firebase.google.com/docs/auth/admin/verify-id-tokens", of(FIREBASE, **OF_FIREBASE, iat=1_700_000_000, exp=1_700_003_600), "id_token", "It expired ", environment=trusting(FIREBASE, audience="shop")),
+    Said("Firebase's custom token", "https://firebase.google.com/docs/auth/admin/create-custom-tokens", of("admin@shop.iam.gserviceaccount.com", sub="admin@shop.iam.gserviceaccount.com", aud="https://identitytoolkit.googleapis.com/google.identity.identitytoolkit.v1.IdentityToolkit", uid="ada", scope=ABSENT), "custom_token", "This is Firebase's custom token", environment=trusting(FIREBASE)),
+    Said("Keycloak's ID token", f"{GITHUB}/keycloak/keycloak/issues/12001", of(REALM, typ="ID", aud="web", azp="web", scope=ABSENT), "id_token", ID_TOKEN, environment=trusting(REALM)),
+    Said("Keycloak's refresh token", f"{GITHUB}/keycloak/keycloak/issues/9275", of(REALM, typ="Refresh", aud=REALM), "refresh_token", "This is a refresh token", environment=trusting(REALM)),
+    Said("Keycloak's offline token", "https://www.keycloak.org/docs/latest/server_admin/#_offline-access", of(REALM, typ="Offline", aud=REALM), "refresh_token", "This is a refresh token", environment=trusting(REALM)),
+    Said("Keycloak's lightweight token", "https://www.keycloak.org/docs/latest/server_admin/#_using_lightweight_access_token", of(REALM, typ="Bearer", sub=ABSENT), "access_token", "The token lacks sub", environment=trusting(REALM)),
+    Said("Keycloak's, without an audience", f"{GITHUB}/keycloak/keycloak/issues/35262", of(REALM, **OF_KEYCLOAK, aud=ABSENT), "access_token", "The token names no audience (aud): add an audience mapper", environment=trusting(REALM)),
+    Said("Keycloak's roles", f"{GITHUB}/keycloak/keycloak/issues/8962", of(REALM, **OF_KEYCLOAK, scope="email profile"), "access_token", "The token has it in realm_access.roles", environment=trusting(REALM)),
+    Said("Keycloak's other realm", f"{GITHUB}/hasura/graphql-engine/issues/8993", of("https://sso.example.com/realms/master", **OF_KEYCLOAK), "access_token", "Another issuer at the same host made it", environment=trusting(REALM)),
+    Said("Keycloak, asked at another address", f"{GITHUB}/keycloak/keycloak/issues/24252", of("http://keycloak:8080/realms/shop", **OF_KEYCLOAK), "access_token", "Keycloak names itself by the address that it is asked at", environment=trusting(REALM)),
+    Said("Keycloak's, bound to a key", f"{GITHUB}/auth0/node-oauth2-jwt-bearer/issues/254", of(REALM, **OF_KEYCLOAK, cnf={"jkt": "x", "kc-jkt-type": "dpop"}), "access_token", "It has `cnf`. Send it as `DPoP` with a proof", environment=trusting(REALM)),
+    Said("Zitadel's, for another project", "https://zitadel.com/docs/apis/openidoauth/scopes", claims(**{"aud": ["163840776835432705"], "scope": ABSENT, "urn:zitadel:iam:user:resourceowner:id": "1"}), "jwt", "Request the scope urn:zitadel:iam:org:project:id:"),
+    Said("Clerk's session", "https://clerk.com/docs/backend-requests/resources/session-tokens", of("https://clerk.example.com", azp="https://example.com", sid="sess_2N", sub="user_2N", aud=ABSENT, scope=ABSENT), "session_token", "Clerk's session tokens name no audience", environment=trusting("https://clerk.example.com")),
+    Said("Supabase's audience", "https://supabase.com/docs/guides/auth/jwt-fields", of(SUPABASE, **OF_SUPABASE, scope=ABSENT), "access_token", "Supabase names the audience `authenticated`", environment=trusting(SUPABASE)),
+    Said("Supabase's, with a secret", "https://supabase.com/docs/guides/auth/signing-keys", lambda tenant: mac({"alg": "HS256", "typ": "JWT"}, tenant.claims(iss=SUPABASE, **OF_SUPABASE), b"secret"), "access_token", "Supabase signed it with a secret that both sides know", environment=trusting(SUPABASE)),
+    Said("Supabase's anon key", "https://supabase.com/docs/guides/api/api-keys", lambda _: mac({"alg": "HS256", "typ": "JWT"}, {"iss": "supabase", "ref": "abc", "role": "anon", "iat": 1, "exp": 4_000_000_000}, b"secret"), "api_key", "This is an API key of Supabase's"),
+    Said("Duende's machine", "https://docs.duendesoftware.com/identityserver/tokens/requesting", lambda tenant: tenant.token({"typ": "at+jwt"}, sub=ABSENT, client_id="worker"), "access_token", "The token lacks sub"),
+    Said("GitHub's workflow", "https://docs.github.com/en/actions/reference/security/oidc", of("https://token.actions.githubusercontent.com", aud="https://github.com/octo-org", repository="octo-org/x", scope=ABSENT), "workload_token", "Request a token with audience=", environment=trusting("https://token.actions.githubusercontent.com")),
+    Said("Kubernetes' service account", "https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/", of("https://kubernetes.default.svc", None, **IN_KUBERNETES), "workload_token", "Request a token with audience=", environment=trusting("https://kubernetes.default.svc")),
+    Said("AD FS's issuer", "https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/ad-fs-openid-connect-oauth-concepts", of("http://adfs.example.com/adfs/services/trust", apptype="Public", scp="read"), "access_token", "AD FS names itself with http://", {"issuers": ("https://adfs.example.com/adfs",)}),
+    Said("PingOne's, for another API", "https://docs.pingidentity.com/pingone/applications/p1_access_tokens.html", of("https://auth.pingone.eu/1/as", aud=["https://api.pingone.eu"]), "access_token", "Request a token with audience=", environment=trusting("https://auth.pingone.eu/1/as")),
+    Said("Auth0's, for two others", "https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles", claims(aud=["https://other.example.com", "https://tenant.auth0.com/userinfo"]), "access_token", "Request a token with audience="),
+    Said("Auth0's machine", "https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles", claims(sub="abc@clients", gty="client-credentials"), "access_token", ""),
+]
+
+OF_WRONG_TYPE = [
+    Said("exp that is a text", f"{GITHUB}/lcobucci/jwt/issues/604", claims(exp="4102444800"), "access_token", "`exp` is a text: it has to be a number of seconds."),
+    Said("no exp", "https://www.rfc-editor.org/rfc/rfc9068#section-2.2", claims(exp=ABSENT), "access_token", "The token lacks exp"),
+    Said("exp that is true", "https://www.rfc-editor.org/rfc/rfc7519#section-2", claims(exp=True), "access_token", "`exp` is a boolean"),
+    Said("nbf that is a text", f"{GITHUB}/lcobucci/jwt/issues/604", claims(nbf="1607523611.770"), "access_token", "`nbf` is a text: it has to be a number of seconds."),
+    Said("iat that is null", "https://www.rfc-editor.org/rfc/rfc7519#section-4.1.6", claims(iat=None), "access_token", "`iat` is null: it has to be a number of seconds."),
+    Said("iat that is a date", "https://www.rfc-editor.org/rfc/rfc7519#section-2", claims(iat="2026-01-01T00:00:00Z"), "access_token", "`iat` is a text"),
+    Said("sub that is a number", f"{GITHUB}/jpadilla/pyjwt/issues/1017", claims(sub=1), "access_token", "`sub` is a number: it has to be a text."),
+    Said("aud that is null", "https://www.rfc-editor.org/rfc/rfc7519#section-4.1.3", claims(aud=None), "access_token", "`aud` is null: it has to be a text or a list of texts."),
+    Said("aud that is an object", "https://www.rfc-editor.org/rfc/rfc7519#section-4.1.3", claims(aud={"a": 1}), "access_token", "`aud` is an object"),
+    Said("scope that is null", "https://www.rfc-editor.org/rfc/rfc8693#section-4.2", claims(scope=None), "access_token", "`scope` is null"),
+    Said("scope that is a list of numbers", "https://www.rfc-editor.org/rfc/rfc8693#section-4.2", claims(scope=[1]), "access_token", "`scope` is a list: it has to be a text or a list of texts."),
+    Said("scp that is an object", f"{MICROSOFT}/access-token-claims-reference", claims(scp={}), "access_token", "`scp` is an object"),
+    Said("permissions that are null and count", f"{GITHUB}/auth0/auth0-PHP/issues/568", claims(permissions=None), "access_token", "`permissions` is null: it has to be a list of texts.", {"permissions": True}),
+    Said("permissions that are a text and count", "https://auth0.com/docs/get-started/apis/enable-role-based-access-control-for-apis", claims(permissions="read:messages"), "access_token", "`permissions` is a text", {"permissions": True}),
+    Said("permissions that are null and don't count", f"{GITHUB}/auth0/auth0-PHP/issues/568", claims(permissions=None), "access_token", ""),
+    Said("no jti where RFC 9068 is demanded", "https://www.rfc-editor.org/rfc/rfc9068#section-2.2", lambda tenant: tenant.token({"typ": "at+jwt"}), "access_token", "TOKEN_PROFILE=rfc9068 demands client_id, jti", {"profile": "rfc9068"}),
+    Said("typ JWT where RFC 9068 is demanded", "https://www.rfc-editor.org/rfc/rfc9068#section-4", claims(client_id="a", jti="1"), "access_token", "TOKEN_PROFILE=rfc9068 demands typ at+jwt", {"profile": "rfc9068"}),
+    Said("an event's typ", "https://www.rfc-editor.org/rfc/rfc8417#section-2.3", lambda tenant: tenant.token({"typ": "secevent+jwt"}), "access_token", 'Its typ, "secevent+jwt", is that of no access token'),
+    Said("a token of 20,000 characters", f"{GITHUB}/auth0/node-jsonwebtoken/issues/438", claims(groups=["g" * 30] * 500), "long", "It has more than 16384 characters."),
+    Said("an extension", "https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11", lambda tenant: tenant.token({"crit": ["exp"]}), "access_token", "Auth0 issues no such token."),
+    Said("scopes with commas", f"{GITHUB}/ory/hydra/issues/1117", claims(scope="openid,read:messages"), "access_token", "Scopes are separated by spaces"),
+]
+
+SAID = [*NO_TOKENS, *HIDDEN, *OTHER_TOKENS, *CLAIMS, *SIGNATURES, *ISSUERS, *SCOPES, *PROVIDERS, *OF_WRONG_TYPE]

@@ -42,7 +42,7 @@ class Running:
         """Wait until a pattern has been printed."""
         deadline = time.monotonic() + seconds
         while True:
-            ended = self.process.poll() is not None and not self._reader.is_alive()  # before what it has printed is read
+            ended = self.process.poll() is not None and not self._reader.is_alive()  # before reading
             if match := re.search(pattern, self.output):
                 return match
             assert not ended, f"it has ended:\n{self.output}"

@@ -165,9 +165,12 @@ def contract(factory: str, /, url: str | None, spec: Path | None, **options: Any
 @_SPEC
 @click.argument("token", required=False)
 @click.option("--url", help="Send TOKEN to the API that runs here, too; without the path of its first server.")
+@click.option("--proof", help="The DPoP proof beside TOKEN, which is then written 'DPoP <token>'.")
 @click.option("--json", "json_wanted", is_flag=True, help="For programs.")
 @click.pass_obj
-def doctor(factory: str, token: str | None, spec: Path | None, url: str | None, *, json_wanted: bool) -> None:
+def doctor(
+    factory: str, token: str | None, spec: Path | None, url: str | None, proof: str | None, *, json_wanted: bool
+) -> None:
     """Say why TOKEN is refused; without one, whether the configuration is good.
 
     TOKEN may be anything that a client sends as one. With - it is read from standard input, which keeps it out of the
@@ -180,7 +183,7 @@ def doctor(factory: str, token: str | None, spec: Path | None, url: str | None, 
         variables = environ()
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
-    sys.exit(examine(factory, token, url=url, spec=spec, environ=variables, json_wanted=json_wanted))
+    sys.exit(examine(factory, token, url=url, spec=spec, environ=variables, json_wanted=json_wanted, proof=proof))
 
 
 @cli.command()

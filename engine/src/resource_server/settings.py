@@ -342,6 +342,7 @@ class Settings:
             algorithms or self.algorithms,
             metadata_url=(self.metadata_urls or {}).get(url),
             jwks_url=(self.jwks_urls or {}).get(url),
+            transport=self.transport,
         )
 
     @property

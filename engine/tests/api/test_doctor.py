@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from joserfc.jwk import ECKey
 
 from resource_server.command import cli
 from resource_server.doctor import command
+from resource_server.doctor.configuration import configuration_findings
 from resource_server.doctor.findings import Finding, Verdict
 from resource_server.doctor.report import Report
+from resource_server.doctor.walk import walk
 from resource_server.serving.background import in_background
 from resource_server.serving.problems import DOCTOR
 from resource_server.settings import Settings, lacks_final_slash
@@ -22,13 +25,13 @@ from resource_server.tokens.errors import Refusal
 from tests.processes import TESTS, api, run, running
 from tests.redis_server import RedisServer
 from tests.sample import FACTORY, SPECIFICATION, create_app
-from tests.tenant import AUDIENCE, METADATA, Tenant
+from tests.tenant import AUDIENCE, METADATA, Tenant, streamed
 
 SHOP = TESTS / "shop" / "openapi.yaml"
 
 
 def examine(token: str | None, url: str | None, spec: Path | None, environ: dict[str, str], now: float) -> Report:
-    return command.examine(FACTORY, token, url=url, spec=spec or SPECIFICATION, environ=environ, now=now)
+    return command.examine(FACTORY, token, environ=environ, now=now, url=url, spec=spec or SPECIFICATION)
 
 
 def environ(tenant: Tenant, **others: str) -> dict[str, str]:
@@ -125,7 +128,7 @@ def test_missing_slash_is_warned_of_at_the_start(command: str) -> None:
 def test_issuer_that_cannot_be_reached_fails() -> None:
     report = examine(None, None, None, {"AUTH0_DOMAIN": "http://127.0.0.1:9/", "AUTH0_AUDIENCE": "a"}, time.time())
     assert "can't be used" in found(report, "issuer").found
-    assert report.advice.startswith("Correct AUTH0_DOMAIN, or let this machine reach it")
+    assert report.advice.startswith("Nothing listens there: correct AUTH0_DOMAIN")
 
 
 def test_development_issuer_that_does_not_run_is_to_be_started() -> None:
@@ -142,6 +145,93 @@ def test_keys_for_other_algorithms_fail(own: Tenant) -> None:
     assert report.advice == "Set TOKEN_ALGORITHMS to what the issuer signs with."
     assert found(some, "keys").verdict is Verdict.WARNING
     assert some.good
+
+
+def answering(answer: Callable[[httpx.Request], httpx.Response]) -> Settings:
+    return Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE, transport=httpx.MockTransport(answer))
+
+
+def raising(error: Exception) -> Callable[[httpx.Request], httpx.Response]:
+    def answer(_: httpx.Request) -> httpx.Response:
+        raise error
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        (lambda _: httpx.Response(401), "Something in front of the issuer wants credentials"),
+        (lambda _: httpx.Response(403), "Something in front of the issuer, or a proxy on the way, forbids it"),
+        (lambda _: httpx.Response(404), "Nothing is there: correct AUTH0_DOMAIN, or say with METADATA_URL"),
+        (lambda _: httpx.Response(406), "It has no JSON for programs that accept application/json"),
+        (lambda _: httpx.Response(429), "It is asked too often"),
+        (lambda _: httpx.Response(500), "It fails, or what is in front of it"),
+        (lambda _: httpx.Response(503), "The issuer is overloaded"),
+        (lambda _: httpx.Response(200, text="<html>Log in"), "What answers is no issuer, a login page"),
+        (lambda _: httpx.Response(200, json=[]), "What answers is no issuer, a login page"),
+        (lambda _: streamed(200, {"Content-Encoding": "br"}, b"x"), "Its answer is compressed, which nobody asked for"),
+        (lambda _: streamed(200, {"Content-Encoding": "gzip"}, b"x"), "Its answer is damaged on the way"),
+        (lambda _: httpx.Response(200, content=b" " * 600_000), "Its answer is longer than 512 KiB"),
+        (lambda _: httpx.Response(302, headers={"Location": "https://b.example.com/"}), "It leads to another host"),
+        (
+            lambda _: httpx.Response(200, json={"issuer": "https://b.example.com/"}),
+            "Write AUTH0_DOMAIN as the",
+        ),
+        (raising(httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")), "Its certificate is of no known"),
+        (raising(httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER]")), "What answers there speaks no TLS that fits"),
+        (raising(httpx.ConnectError("[Errno -2] Name or service not known")), "Its host has no address: correct"),
+        (raising(httpx.ConnectError("[Errno -3] Temporary failure in name resolution")), "Its host has no address now"),
+        (raising(httpx.ConnectError("[Errno 111] Connection refused")), "Nothing listens there"),
+        (raising(httpx.ConnectTimeout("timed out")), "Nobody answers in time"),
+        (raising(httpx.ProxyError("407 Proxy Authentication Required")), "The proxy refuses it"),
+        (raising(OSError("no such file")), "Correct the environment"),
+        (
+            raising(ImportError("Using SOCKS proxy")),
+            "Correct the environment",
+        ),
+        (raising(RecursionError()), "Correct AUTH0_DOMAIN, or let this machine reach it"),
+    ],
+)
+def test_issuer_that_cannot_be_had_gets_advice_that_fits(
+    answer: Callable[[httpx.Request], httpx.Response], advice: str
+) -> None:
+    settings = answering(answer)
+    findings = {each.check: each for each in configuration_findings(FACTORY, settings, time.time())}
+    assert findings["issuer"].failed
+    assert findings["issuer"].advice.startswith(advice)
+    walked = walk(Tenant().token(iss=settings.issuers[0]), settings, time.time())
+    assert walked.failed is not None
+    assert (walked.failed.check, walked.advice) == ("key", findings["issuer"].advice)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"SSL_CERT_FILE": "/nowhere.pem"},
+        {"SSL_CERT_DIR": "/nowhere"},
+        {"ALL_PROXY": "socks5://127.0.0.1:9"},
+        {"HTTPS_PROXY": "http://127.0.0.1:9"},
+        {"HTTPS_PROXY": "nonsense://x"},
+        {"HTTPS_PROXY": "::::"},
+        {"NO_PROXY": "[", "HTTPS_PROXY": "http://127.0.0.1:9"},
+        {"PORT": "x"},
+        {"AUTH0_AUDIENCE": "a b"},
+        {"AUTH0_DOMAIN": "https://["},
+        {"AUTH0_DOMAIN": "tenant.example.com "},
+        {"PUBLIC_URL": "ftp://x"},
+        {"TMPDIR": "/nowhere"},
+        {"METADATA_URL": "http://example.com/"},
+        {"REDIS_URL": "redis://["},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("arguments", [(), ("DPoP \udcff",), ("token",)], ids=["settings", "bytes", "token"])
+def test_no_environment_makes_it_crash(variables: dict[str, str], arguments: tuple[str, ...]) -> None:
+    elsewhere = {"AUTH0_DOMAIN": "tenant.invalid", "AUTH0_AUDIENCE": AUDIENCE, "PUBLIC_URL": "https://a.example.com"}
+    result = CliRunner().invoke(cli, ["doctor", *arguments], env={**elsewhere, **variables})
+    assert (result.exit_code, result.exception.__class__) in ((1, SystemExit), (2, SystemExit))
+    assert "Traceback" not in result.output
 
 
 def test_metadata_without_a_key_set_fails(own: Tenant) -> None:
@@ -196,7 +286,7 @@ def doctor(tenant: Tenant, *arguments: str, piped: str | None = None, **others: 
 def test_good_token_is_good_and_says_what_it_opens(tenant: Tenant) -> None:
     result = doctor(tenant, tenant.token())
     assert result.exit_code == 0
-    assert "This is an access token of Auth0's, sent as Bearer." in result.output
+    assert "This is an access token of Auth0, sent as Bearer." in result.output
     assert "yes     GET /api/private-scoped  read:messages" in result.output
     assert result.output.endswith("\nNothing is wrong.\n")
     assert "\x1b" not in result.output
@@ -266,10 +356,11 @@ def test_challenge_of_a_running_api_is_shown_and_explained(tenant: Tenant, url: 
 
 def test_api_of_other_settings_is_told_from_this_one(tenant: Tenant, url: str) -> None:
     result = doctor(tenant, "--url", url, tenant.token(), AUTH0_AUDIENCE="https://other.example.com")
-    assert "These settings say otherwise than the API does: they aren't the same." in result.output
+    assert "The API has other settings than these." in result.output
+    assert "Compare AUTH0_AUDIENCE there and here." in result.output
     refused = doctor(tenant, "--url", url, tenant.token(aud="b"), AUTH0_AUDIENCE="b")
     assert refused.exit_code == 1
-    assert "These settings say otherwise than the API does: they aren't the same." in refused.output
+    assert "Compare AUTH0_AUDIENCE there and here." in refused.output
 
 
 def test_server_that_does_not_answer_is_no_api_and_is_told_no_token_in_errors(tenant: Tenant) -> None:

@@ -69,7 +69,7 @@ def test_doctor_advises_what_the_guide_does() -> None:
 
 def test_every_refusal_of_a_proof_is_explained_and_no_other() -> None:
     rows = table("### `invalid_dpop_proof`")
-    assert sorted(rows) == sorted(flaw.value for flaw in Flaw)
+    assert sorted(rows) == sorted(flaw.value for flaw in Flaw if flaw is not Flaw.NONCE)  # an error of its own
 
 
 def test_quoted_sentences_are_those_of_the_application() -> None:

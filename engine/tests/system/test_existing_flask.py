@@ -1,4 +1,4 @@
-"""A Flask app that was there already, with folders of its own called `api` and `security`, under gunicorn's workers and uWSGI's."""
+"""A Flask app that was there already, with folders of its own called `api` and `security`, under gunicorn and uWSGI."""
 
 import sys
 import time

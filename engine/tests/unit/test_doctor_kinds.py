@@ -12,8 +12,8 @@ from resource_server.developing.contract_tests.forging import ABSENT, b64, segme
 from resource_server.doctor.command import report_on
 from resource_server.doctor.findings import printable, shown
 from resource_server.doctor.jwts import kind_of_jwt
-from resource_server.doctor.kinds import kind_of
 from resource_server.doctor.report import as_json, as_text
+from resource_server.doctor.texts import kind_of
 from resource_server.settings import Settings
 from resource_server.tokens.jwt import SignedJWT
 from tests.sample import SPECIFICATION
@@ -76,13 +76,13 @@ def test_text_is_of_its_kind(text: str, kind: str | None) -> None:
         ({}, {"token_use": "id"}, "id_token", "an ID token"),
         ({}, {"nonce": "n"}, "id_token", "an ID token"),
         ({}, {"aud": "client", "email": "a"}, "id_token", "an ID token"),
-        ({}, {"aud": "client", "email": "a", "scope": "b"}, "access_token", "an access token of another profile"),
+        ({}, {"aud": "client", "email": "a", "scope": "b"}, "access_token", "an access token"),
         ({"typ": "at+jwt"}, {"auth_time": 1}, "access_token", "an access token as RFC 9068 has it"),
-        ({}, {"iss": "https://t.eu.auth0.com/"}, "access_token", "an access token of Auth0's"),
-        ({}, {"sub": "client@clients"}, "access_token", "an access token of Auth0's"),
-        ({}, {"sub": "auth0|ada"}, "access_token", "an access token of Auth0's"),
-        ({}, {"iss": "https://["}, "access_token", "an access token of another profile"),
-        ({}, {"cnf": {}}, "access_token", "an access token of another profile, bound to a key or certificate"),
+        ({}, {"iss": "https://t.eu.auth0.com/"}, "access_token", "an access token of Auth0"),
+        ({}, {"sub": "client@clients"}, "access_token", "an access token of Auth0"),
+        ({}, {"sub": "auth0|ada"}, "access_token", "an access token of Auth0"),
+        ({}, {"iss": "https://["}, "jwt", "a JWT that doesn't say what it is for"),
+        ({}, {"cnf": {}, "scp": "a"}, "access_token", "an access token, bound to a key or certificate"),
     ],
 )
 def test_jwt_is_of_its_kind(header: dict[str, Any], claims: dict[str, Any], kind: str, description: str) -> None:

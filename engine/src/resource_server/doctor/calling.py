@@ -1,6 +1,7 @@
 """A call of a running API with a token, and its answer, explained."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ import httpx
 from resource_server.contract.spec import Contract, base_path, operation_to_try
 from resource_server.doctor.advice import advice
 from resource_server.doctor.findings import Finding, Verdict, printable, shown
-from resource_server.doctor.presenting import Presented
+from resource_server.doctor.texts import Presented
 from resource_server.networks import is_local
 from resource_server.tokens.errors import Refusal
 
@@ -21,13 +22,14 @@ class NothingToCallError(Exception):
     """The token can't be sent there. The message says why."""
 
 
-def call(url: str, presented: Presented, contract: Contract) -> Finding:
+def call(url: str, presented: Presented, contract: Contract, proof: str | None = None) -> Finding:
     """Call an operation that needs a token and no input; what is answered, and what that means.
 
     Args:
         url: Where the API is, without the path of its first server.
         presented: The token, and its scheme.
         contract: The operations.
+        proof: What is sent in the header field `DPoP`.
 
     Raises:
         NothingToCallError: No operation is of use, or the token could be read on its way.
@@ -39,17 +41,66 @@ def call(url: str, presented: Presented, contract: Contract) -> Finding:
         raise NothingToCallError("The contract has no operation that needs a token and no input.")
     target = url.rstrip("/") + base_path(contract) + found.path
     name = f"GET {printable(target)}"
-    field = f"{presented.scheme} {presented.token}".encode("ascii", "replace")
+    headers = [(b"Authorization", f"{presented.scheme} {presented.token}".encode("ascii", "replace"))]
+    headers += [(b"DPoP", proof.encode("ascii", "replace"))] if proof else []
     try:
         with httpx.Client(timeout=_SECONDS, trust_env=not is_local(url)) as client:
-            answer = client.get(target, headers=[(b"Authorization", field)])
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            answer = client.get(target, headers=headers)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError, ImportError) as error:
         remedy = "Look whether the API runs there, and whether the URL is right."
         # What others say may repeat the header field.
-        said = f": {error}" if isinstance(error, httpx.ConnectError) else ""
+        said = f": {error}" if isinstance(error, httpx.ConnectError | OSError | ImportError) else ""
         why = f"{type(error).__name__}{said}"
         return Finding(name, Verdict.FAILED, why, meaning="There is no answer.", advice=remedy)
     return _explained(name, answer)
+
+
+def difference(answered: Finding, walked: list[Finding]) -> Iterator[Finding]:
+    """What it means if a running API doesn't say what is found here.
+
+    Args:
+        answered: What has come of the call.
+        walked: What has come of each check, in order.
+    """
+    failed = next((finding for finding in walked if finding.failed), None)
+    theirs = next((each for each in Refusal if each.value == answered.meaning), None)
+    if answered.verdict is Verdict.WARNING or (failed is None) != answered.failed:
+        if failed and theirs and failed.meaning != theirs.value:
+            yield _differs("Both refuse it, for different reasons.", _SETTINGS.get(theirs, _ALL))
+        return
+    ours = next((each for each in Refusal if failed and each.value == failed.meaning), None)
+    refusal = theirs or ours
+    if refusal in (Refusal.UNKNOWN_KEY, Refusal.SIGNATURE):
+        meaning = "The API holds other keys than the issuer publishes now."
+        yield _differs(meaning, "It looks again within a minute or two, if it can reach the issuer: try then.")
+    elif refusal in (Refusal.EXPIRED, Refusal.NOT_YET_VALID, Refusal.TOO_OLD):
+        yield _differs("The API's clock is another than this machine's, or its settings.", _SETTINGS[refusal])
+    elif failed is None and theirs is None:
+        meaning = "These settings accept it; what the API answers is no refusal of a token that this version knows."
+        yield _differs(meaning, answered.advice)
+    else:
+        yield _differs("The API has other settings than these.", _SETTINGS.get(refusal, _ALL))
+
+
+def _differs(meaning: str, remedy: str) -> Finding:
+    return Finding("settings", Verdict.WARNING, meaning=meaning, advice=remedy)
+
+
+_ALL = "Compare AUTH0_DOMAIN, AUTH0_AUDIENCE, the other settings of tokens, and the clocks."
+_SETTINGS: dict[Refusal | None, str] = {
+    refusal: f"Compare {names} there and here."
+    for names, refusals in {
+        "AUTH0_DOMAIN": (Refusal.ISSUER,),
+        "AUTH0_AUDIENCE": (Refusal.AUDIENCE,),
+        "TOKEN_ALGORITHMS": (Refusal.ALGORITHM,),
+        "TOKEN_PROFILE": (Refusal.TYPE,),
+        "TOKEN_SUBJECT, TOKEN_PERMISSIONS and TOKEN_PROFILE": (Refusal.CLAIMS,),
+        "the clocks, TOKEN_LEEWAY and TOKEN_MAX_AGE": (Refusal.EXPIRED, Refusal.NOT_YET_VALID, Refusal.TOO_OLD),
+        "DPOP and PUBLIC_URL": (Refusal.NOT_BOUND, Refusal.SENDER_CONSTRAINED, Refusal.OTHER_BINDING),
+    }.items()
+    for refusal in refusals
+}
+"""By refusal, what may be set otherwise."""
 
 
 def _explained(name: str, answer: httpx.Response) -> Finding:

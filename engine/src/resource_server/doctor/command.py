@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +10,12 @@ import click
 
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import Contract, ContractError
-from resource_server.doctor.calling import NothingToCallError, call
+from resource_server.doctor.calling import NothingToCallError, call, difference
 from resource_server.doctor.configuration import configuration_findings, read_settings, settings_finding
 from resource_server.doctor.findings import Finding, Verdict
 from resource_server.doctor.operations import operations_for
-from resource_server.doctor.presenting import presented_as
-from resource_server.doctor.report import Report, as_json, as_text
+from resource_server.doctor.report import Report, as_json, show
+from resource_server.doctor.texts import presented_as
 from resource_server.doctor.walk import recognized, walk
 from resource_server.settings import Settings, SettingsError
 
@@ -24,17 +24,25 @@ _LONGEST = 1_000_000
 
 
 def examine(
-    factory: str, token: str | None, *, url: str | None, spec: Path | None, environ: Mapping[str, str], now: float
+    factory: str,
+    token: str | None,
+    *,
+    environ: Mapping[str, str],
+    now: float,
+    url: str | None = None,
+    spec: Path | None = None,
+    proof: str | None = None,
 ) -> Report:
     """Examine the configuration, or a token, or what an API answers to it.
 
     Args:
         factory: The function that makes the API, like `api.app:create_app`.
         token: A token, or what somebody takes for one.
-        url: Where a running API is.
-        spec: The contract, in place of the project's own.
         environ: The environment variables.
         now: The time in seconds since the epoch.
+        url: Where a running API is.
+        spec: The contract, in place of the project's own.
+        proof: The DPoP proof that stands beside the token.
 
     Raises:
         NothingToCallError: The token can't be sent to the URL.
@@ -46,24 +54,16 @@ def examine(
     specification = spec or settings.specification
     if token is None:
         return Report(list(configuration_findings(factory, replace(settings, specification=specification), now)))
-    report = report_on(token, settings, specification, now)
+    report = report_on(token, settings, specification, now, proof)
     if url:
-        answered = call(url, presented_as(token), read_contract(specification))
-        report.findings = [answered, *_difference(answered, report), *report.findings]
+        answered = call(url, presented_as(token), read_contract(specification), proof)
+        report.findings = [answered, *difference(answered, report.findings), *report.findings]
     return report
 
 
-def _difference(answered: Finding, report: Report) -> Iterator[Finding]:
-    """What it means if the API doesn't say what these settings do."""
-    if answered.failed == report.good:
-        meaning = "These settings say otherwise than the API does: they aren't the same."
-        advice = "Compare AUTH0_DOMAIN, AUTH0_AUDIENCE, the other settings of tokens, and the clocks."
-        yield Finding("settings", Verdict.WARNING, meaning=meaning, advice=advice)
-
-
-def report_on(text: str, settings: Settings, specification: Path, now: float) -> Report:
+def report_on(text: str, settings: Settings, specification: Path, now: float, proof: str | None = None) -> Report:
     """Examine a token. The arguments are those of `walk`, and the contract."""
-    walked = walk(text, settings, now)
+    walked = walk(text, settings, now, proof)
     report = Report(walked.findings, walk=walked)
     try:
         contract: Contract = read_contract(specification)
@@ -87,6 +87,7 @@ def doctor(
     spec: Path | None,
     environ: Mapping[str, str],
     json_wanted: bool,
+    proof: str | None = None,
 ) -> int:
     """Examine and report; returns the exit code: 0 if nothing has failed, otherwise 1.
 
@@ -95,10 +96,12 @@ def doctor(
     """
     if url and token is None:
         raise click.UsageError("--url needs a TOKEN; with - it is read from standard input.")
+    if proof and not (token and presented_as(token).scheme == "DPoP"):
+        raise click.UsageError("--proof goes with a token that is sent as DPoP: write 'DPoP <token>'.")
     text = _piped() if token == "-" else token  # noqa: S105  # it is none
     try:
-        report = examine(factory, text, url=url, spec=spec, environ=environ, now=time.time())
+        report = examine(factory, text, environ=environ, now=time.time(), url=url, spec=spec, proof=proof)
     except (NothingToCallError, ContractError) as error:
         raise click.UsageError(str(error)) from error
-    click.echo(as_json(report) if json_wanted else as_text(report))
+    click.echo(as_json(report)) if json_wanted else show(report)
     return 0 if report.good else 1

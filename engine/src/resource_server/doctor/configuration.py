@@ -1,16 +1,22 @@
 """Whether the API could serve a valid token now, as far as its configuration is concerned."""
 
+import secrets
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import ContractError, declared_scopes, operations
-from resource_server.doctor.findings import Finding, Verdict
-from resource_server.doctor.issuers import issuer_findings
-from resource_server.doctor.stores import store_findings
+from resource_server.doctor.advice import reaching
+from resource_server.doctor.findings import Finding, Verdict, duration, shown
 from resource_server.networks import is_local
 from resource_server.serving.making import ApplicationError, make
 from resource_server.settings import Settings, SettingsError, lacks_final_slash
+from resource_server.tokens.dpop import Proof
+from resource_server.tokens.errors import ReplaysUnavailable
+from resource_server.tokens.issuer import Issuer, IssuerError
+from resource_server.tokens.keys import ALGORITHMS
+from resource_server.validating import make_dpop
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -39,9 +45,9 @@ def configuration_findings(factory: str, settings: Settings, now: float) -> Iter
     yield _settings(settings)
     yield _audience(settings)
     for url in settings.issuers:
-        yield from issuer_findings(url, settings, now)
+        yield from _issuer(url, settings, now)
     yield from _contract(factory, settings)
-    yield from store_findings(settings, now)
+    yield from _store(settings, now)
     yield _public_url(settings)
     yield _cors(settings)
 
@@ -75,6 +81,10 @@ def _contract(factory: str, settings: Settings) -> Iterator[Finding]:
     except (ApplicationError, ContractError) as error:
         yield Finding("contract", Verdict.FAILED, str(error), meaning="It isn't served.", advice="Mend it as it says.")
         return
+    except Exception as error:  # noqa: BLE001  # whatever a person's modules raise
+        why = f"{type(error).__name__}: {error}"
+        yield Finding("contract", Verdict.FAILED, why, meaning="The API doesn't start.", advice=f"{factory} raises it.")
+        return
     found = list(operations(contract))
     protected = sum(bool(security) and {} not in security for *_, security in found)
     counted = f"{settings.specification.name}: {len(found)} operations, {protected} of them need credentials"
@@ -102,3 +112,108 @@ def _cors(settings: Settings) -> Finding:
     if not origins:
         return Finding("CORS", Verdict.PASSED, "no origins", meaning="Pages of other origins can't call the API.")
     return Finding("CORS", Verdict.PASSED, ", ".join(origins), meaning="Pages of these origins can call the API.")
+
+
+_FAR = 300
+"""Seconds by which a clock may be wrong before no token can be judged."""
+
+
+def _issuer(url: str, settings: Settings, now: float) -> Iterator[Finding]:
+    """What comes of each check of an issuer."""
+    issuer, began = settings.issuer(url), time.monotonic()
+    if url in (settings.jwks_urls or ()):
+        meaning = "JWKS_URL says where its keys are; its metadata aren't asked."
+        yield Finding("issuer", Verdict.PASSED, url, meaning=meaning)
+        yield _keys(issuer, settings)
+        return
+    try:
+        issuer.metadata()
+    except IssuerError as error:
+        yield _no_metadata(url, settings, error)
+        return
+    yield Finding("issuer", Verdict.PASSED, url, meaning="Its metadata names it exactly so.")
+    yield _keys(issuer, settings)
+    yield _clock(issuer, settings, now + time.monotonic() - began)
+
+
+def _no_metadata(url: str, settings: Settings, error: IssuerError) -> Finding:
+    other = url.removesuffix("/") if url.endswith("/") else f"{url}/"
+    meaning = "No keys can be fetched, so no token can be checked: requests are answered with 401 or 503."
+    try:
+        Issuer(other, settings.algorithms).metadata()
+    except IssuerError:
+        remedy = reaching(error)
+        if settings.development_issuer:
+            remedy = "Start it with `make run`, or set AUTH0_DOMAIN and AUTH0_AUDIENCE."
+        return Finding("issuer", Verdict.FAILED, str(error), url, meaning, remedy)
+    meaning = "The issuer calls itself otherwise, and so do its tokens: every token is refused."
+    return Finding("issuer", Verdict.FAILED, other, url, meaning, f"Write AUTH0_DOMAIN={other}")
+
+
+def _keys(issuer: Issuer, settings: Settings) -> Finding:
+    wanted = ", ".join(settings.algorithms)
+    try:
+        keys = issuer.fetch_keys().keys
+        published = settings.issuer(issuer.url, ALGORITHMS).fetch_keys().keys
+    except IssuerError as error:
+        meaning = "No token can be checked."
+        return Finding("keys", Verdict.FAILED, str(error), meaning=meaning, advice=reaching(error))
+    verified = {alg for _, alg in keys}
+    kids = ", ".join(sorted({shown(kid) for kid, _ in keys if kid is not None})) or "none"
+    missing = [alg for alg in settings.algorithms if alg not in verified]
+    if not missing:
+        return Finding("keys", Verdict.PASSED, kids, f"keys for {wanted}")
+    others = ", ".join(sorted({alg for _, alg in published})) or "no algorithm at all"
+    meaning = f"It publishes no key for {', '.join(missing)}, but for {others}."
+    if verified:
+        advice = "Leave out of TOKEN_ALGORITHMS what the issuer doesn't sign with."
+        return Finding("keys", Verdict.WARNING, kids, f"keys for {wanted}", meaning, advice)
+    advice = "Set TOKEN_ALGORITHMS to what the issuer signs with."
+    if not published:
+        advice = "No key of its key set can be used: the log of the API says why, and that is the issuer's to mend."
+    return Finding("keys", Verdict.FAILED, kids, f"keys for {wanted}", meaning, advice)
+
+
+def _clock(issuer: Issuer, settings: Settings, now: float) -> Finding:
+    began = time.monotonic()
+    try:
+        theirs = issuer.clock()
+    except IssuerError as error:
+        return Finding("clock", Verdict.NOT_CHECKED, str(error))
+    if theirs is None:
+        return Finding("clock", Verdict.NOT_CHECKED, "the issuer's answers have no Date")
+    difference, took = abs(now - theirs), time.monotonic() - began
+    if difference <= settings.leeway + 1 + took:  # a Date has no fractions
+        return Finding("clock", Verdict.PASSED, "as the issuer's, to the second or two")
+    found = f"{duration(difference)} {'ahead of' if now > theirs else 'behind'} the issuer's"
+    meaning = "Tokens expire too early." if now > theirs else "New tokens may not be valid yet."
+    verdict = Verdict.FAILED if difference > _FAR else Verdict.WARNING
+    return Finding("clock", verdict, found, f"{settings.leeway:g} seconds at most", meaning, "Set this clock by NTP.")
+
+
+_MATTERS = 360
+"""Seconds for which a proof that has just been made matters."""
+
+
+def _store(settings: Settings, now: float) -> Iterator[Finding]:
+    """What comes of using a proof that nobody has made."""
+    place = "Redis" if settings.redis_url else "SQLite, for this machine"
+    try:
+        dpop = make_dpop(settings)
+        if dpop is None:
+            yield Finding("used proofs", Verdict.NOT_CHECKED, meaning="Bound tokens (DPoP) aren't taken.")
+            return
+        dpop.use(Proof(secrets.token_bytes(32), now + _MATTERS, ""))
+    except SettingsError as error:
+        yield Finding("used proofs", Verdict.FAILED, str(error), meaning="The API doesn't start.", advice=_AS_IT_SAYS)
+    except ReplaysUnavailable as error:
+        found = f"{place}: {error.__cause__ or 'what has been remembered is lost'}"
+        meaning = "Bound tokens are answered with 503; Bearer tokens are taken."
+        yield Finding("used proofs", Verdict.FAILED, found, meaning=meaning, advice=_REMEDY)
+    else:
+        meaning = "Bound tokens are required." if dpop.required else "Bound tokens are taken."
+        yield Finding("used proofs", Verdict.PASSED, f"remembered in {place}", meaning=meaning)
+
+
+_AS_IT_SAYS = "Correct it as it says."
+_REMEDY = "Have Redis answer, with maxmemory-policy noeviction; without REDIS_URL make room in the temporary folder."

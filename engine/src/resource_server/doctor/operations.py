@@ -12,6 +12,7 @@ from resource_server.contract.spec import Contract, base_path, operations, schem
 from resource_server.doctor.findings import Finding, Verdict, shown
 from resource_server.settings import Settings
 from resource_server.tokens import VALIDATOR, AccessDenied, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
+from resource_server.tokens.claims import granted_scopes
 from resource_server.tokens.errors import InsufficientAuthentication, InsufficientScope
 
 _OTHERS = "Needs other credentials"
@@ -124,12 +125,19 @@ def _advice(token: AccessToken, missing: list[str]) -> str:
     permitted = token.get("permissions")
     if isinstance(permitted, list) and set(missing) <= set(permitted):
         return f"Request scope={names} with the token, or let permissions count with TOKEN_PERMISSIONS=true."
+    for claim in _OTHER_CLAIMS:
+        if granted_scopes(token, claim).issuperset(missing):
+            return f"The token has it in {claim}: let that count with TOKEN_SCOPE_CLAIMS=scope,scp,{claim}."
     granted = " ".join(token.scopes)
     if set(missing) <= set(granted.replace(",", " ").replace(";", " ").split()):
         return "Scopes are separated by spaces, not by commas: have the issuer write them so."
     if set(" ".join(missing).lower().split()) <= set(granted.lower().split()):
         return f"Scopes differ in capitals only: request scope={names} exactly so."
     return f"Request scope={names} with the token; in Auth0 the permission must exist, and the machine or user have it."
+
+
+_OTHER_CLAIMS = ("roles", "realm_access.roles", "cognito:groups", "groups", "authorities")
+"""Where other issuers than Auth0 say what may be done."""
 
 
 def _stepped_up(

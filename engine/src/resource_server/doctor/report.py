@@ -1,8 +1,10 @@
 """What has been found, for people and for programs."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -56,6 +58,18 @@ def as_json(report: Report) -> str:
         "operations": [asdict(finding) for finding in report.operations],
     }
     return json.dumps(document, indent=2).replace("\x7f", "\\u007f")
+
+
+def show(report: Report) -> None:
+    """Print the report for people; with `rich`, if that is installed and this is a terminal, wrapped to its width."""
+    text = as_text(report)
+    if not sys.stdout.isatty() or find_spec("rich") is None:
+        click.echo(text)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(highlight=False).print(Text.from_ansi(text))
 
 
 def as_text(report: Report) -> str:

@@ -1,19 +1,33 @@
-"""A walk through all that is checked of an access token."""
+"""A walk through all that is checked of an access token and its proof, by the validator's own tables and pieces."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from resource_server.doctor.actual import Actual
-from resource_server.doctor.checks import checks, refused
-from resource_server.doctor.closer import Case
-from resource_server.doctor.findings import Finding, Verdict
-from resource_server.doctor.foreign import Kind
+from resource_server.doctor.advice import ADVICE, CLOCKS, Case, advice, in_milliseconds, reaching
+from resource_server.doctor.findings import Finding, Verdict, duration, moment, shown
 from resource_server.doctor.jwts import kind_of_jwt
-from resource_server.doctor.kinds import kind_of
-from resource_server.doctor.presenting import Presented, presented_as
+from resource_server.doctor.texts import Kind, Presented, kind_of, presented_as
 from resource_server.settings import Settings
-from resource_server.tokens.claims import AccessToken, granted_scopes
-from resource_server.tokens.errors import InvalidToken
+from resource_server.tokens import Auth0JWTBearerTokenValidator
+from resource_server.tokens.checks import Check, broken
+from resource_server.tokens.claims import CHECKS, AccessToken, bound_to, granted_scopes, is_date
+from resource_server.tokens.dpop import PROOF_CHECKS, ExpectedProof, access_token_hash, parsed_proof
+from resource_server.tokens.errors import (
+    Flaw,
+    InvalidProof,
+    InvalidToken,
+    IssuerUnavailable,
+    MissingCredentials,
+    Refusal,
+)
+from resource_server.tokens.headers import HEADER_CHECKS, is_typed
+from resource_server.tokens.issuer import IssuerError
 from resource_server.tokens.jwt import SignedJWT
+from resource_server.tokens.keys import verification_keys, verify_signature
+from resource_server.validating import takes_proofs, validator_options
 
 _UNKNOWN = Kind("unknown", "text of a kind that isn't known")
 
@@ -47,20 +61,29 @@ class Walk:
         return (self.kind.advice or self.failed.advice) if self.failed else ""
 
 
-def walk(text: str, settings: Settings, now: float) -> Walk:
+def walk(text: str, settings: Settings, now: float, proof: str | None = None) -> Walk:
     """Walk through every check. Fetches the issuer's public keys, and sends the token nowhere.
 
     Args:
         text: What somebody takes for an access token, by itself or with `Bearer` or `DPoP` before it.
         settings: What the API accepts.
         now: The time in seconds since the epoch.
+        proof: What stands in the header field `DPoP`, with a token that is sent so.
     """
     walked = recognized(text)
-    if walked.jwt:
-        walked.findings += checks(Case(walked.jwt, settings, now), walked.presented.scheme)
-        if not walked.failed:
-            names = (*settings.scope_claims, *(("permissions",) if settings.permissions else ()))
-            walked.access_token = AccessToken(walked.jwt.claims, granted_scopes(walked.jwt.claims, *names))
+    if not walked.jwt:
+        return walked
+    options = validator_options(replace(settings, dpop="disabled"))
+    validator = Auth0JWTBearerTokenValidator(settings.issuers, settings.audience, **options)
+    expected = validator.expected(now)._replace(typed=is_typed(walked.jwt.header))
+    case = Case(walked.jwt, settings, expected)
+    walked.findings += _rows(HEADER_CHECKS, case, case.jwt.header, validator.accepted)
+    walked.findings += _signature(case)
+    walked.findings += _rows(CHECKS, case, case.claims, expected)
+    walked.findings += _binding(case, walked.presented, proof)
+    if not walked.failed:
+        scopes = granted_scopes(case.claims, *validator.scope_claims)
+        walked.access_token = AccessToken(case.claims, scopes)
     return walked
 
 
@@ -69,28 +92,196 @@ def recognized(text: str) -> Walk:
     walked = Walk(presented_as(text))
     token = walked.presented.token
     walked.findings += walked.presented.findings
-    if not walked.failed:
-        walked.findings.append(_form(token, walked))
-    if walked.jwt:
-        walked.kind = kind_of_jwt(walked.jwt)
-    else:
+    if walked.failed:
         walked.kind = kind_of(token) or _UNKNOWN
-        walked.jwt = _hidden(walked.kind)
+    else:
+        found = f"{len(token)} characters, {token.count('.') + 1} parts"
+        try:
+            walked.jwt = SignedJWT.parse(token)
+        except InvalidToken as error:
+            walked.findings.append(_refused("form", error.refusal, found, "3 parts of base64url"))
+            oversized = error.refusal is Refusal.OVERSIZED
+            walked.kind = (Kind("long", "a very long text") if oversized else kind_of(token)) or _UNKNOWN
+        else:
+            walked.findings.append(Finding("form", Verdict.PASSED, found, "3 parts of base64url"))
+            walked.kind = kind_of_jwt(walked.jwt)
+            return walked
+    if walked.kind.inner:  # so that it can be said whether that would do
+        with suppress(InvalidToken):
+            walked.jwt = SignedJWT.parse(walked.kind.inner)
     return walked
 
 
-def _form(token: str, walked: Walk) -> Finding:
-    found = Actual(f"{len(token)} characters, {token.count('.') + 1} parts", "3 parts of base64url")
+def _refused(check: str, refusal: Refusal, found: str, expected: str = "", case: Case | None = None) -> Finding:
+    """A check that has failed, with what the API answers then."""
+    return Finding(check, Verdict.FAILED, found, expected, refusal.value, advice(refusal, case))
+
+
+def _rows(checks: tuple[Check[Refusal], ...], case: Case, members: dict[str, Any], compared: Any) -> Iterator[Finding]:
+    """What comes of the rows of a table, those after one that fails included as far as they can be asked."""
+    failing, unusable = list(broken(checks, members, compared)), set[str]()
+    for name, group in groupby(checks, key=lambda check: check.name):
+        rows = list(group)
+        names = list(dict.fromkeys(each for check in rows for each in check.of))
+        failed = [check for check in rows if check in failing]
+        for check in failed:
+            found = _values(check.of, members, case.now)
+            yield _refused(name, check.refusal, found, _must(check, case), case._replace(row=check))
+        if not failed and not unusable.isdisjoint(names):
+            yield Finding(name, Verdict.NOT_CHECKED)
+        elif not failed:
+            meaning, remedy = _doubt(name, case)
+            verdict = Verdict.WARNING if remedy else Verdict.PASSED
+            yield Finding(name, verdict, _values(names, members, case.now), _must(rows[0], case), meaning, remedy)
+        unusable.update(each for check in failed for each in check.of)
+
+
+def _values(names: Sequence[str], members: dict[str, Any], now: float) -> str:
+    present = [f"{name} {_value(name, members[name], now)}" for name in names if name in members]
+    if present and len(names) == 1:
+        return present[0].partition(" ")[2]
+    return ", ".join(present) or f"no {' or '.join(names)}"
+
+
+def _value(name: str, value: Any, now: float) -> str:
+    dated = name in ("exp", "nbf", "iat") and is_date(value)
+    return f"{shown(value)}, {moment(value, now)}" if dated else shown(value)
+
+
+def _must(check: Check[Refusal], case: Case) -> str:
+    """What must be, with the values of these settings."""
+    now, settings = f"{moment(case.now, case.now)}, give or take {case.settings.leeway:g} seconds", case.settings
+    said = {
+        "algorithm": " or ".join(settings.algorithms),
+        "audience": shown(settings.audience),
+        "expiry": f"later than {now}",
+        "start": f"not later than {now}" if "nbf" in case.claims else "",
+        "age": "" if settings.max_age is None else f"not more than {duration(settings.max_age)} ago",
+    }
+    return said.get(check.name, f"{' and '.join(check.of)} {check.must}" if check.name != "claims" else check.must)
+
+
+def _doubt(name: str, case: Case) -> tuple[str, str]:
+    """What is odd although it passes, and what to do."""
+    expires, issued = case.claims.get("exp"), case.claims.get("iat")
+    if name == "expiry" and is_date(expires) and in_milliseconds(expires, case.now):
+        return "It is accepted, and will hardly ever expire.", "exp is in milliseconds: have it written in seconds."
+    if name == "age" and is_date(issued) and issued > case.now + case.settings.leeway:
+        return "It is accepted, as nothing says how old it may be.", CLOCKS.format("It was issued in the future")
+    return "", ""
+
+
+def _signature(case: Case) -> Iterator[Finding]:
+    settings, issuer = case.settings, case.claims.get("iss")
+    found, expected = shown(issuer) if "iss" in case.claims else "no iss", " or ".join(map(shown, settings.issuers))
+    trusted = next((url for url in settings.issuers if url == issuer), None)
+    if trusted:
+        yield Finding("issuer", Verdict.PASSED, found, expected)
+    else:
+        yield _refused("issuer", Refusal.ISSUER, found, expected, case)
+    alg, kid = case.jwt.header.get("alg"), case.jwt.header.get("kid")
+    if trusted is None or alg not in settings.algorithms or not isinstance(kid, str | None):
+        yield Finding("key", Verdict.NOT_CHECKED)
+        yield Finding("signature", Verdict.NOT_CHECKED)
+        return
     try:
-        walked.jwt = SignedJWT.parse(token)
+        key_set = settings.issuer(trusted).key_set()
+        keys = verification_keys(key_set, settings.algorithms)
+    except (IssuerError, ValueError) as error:
+        yield Finding("key", Verdict.FAILED, str(error), "", IssuerUnavailable.description, reaching(error))
+        yield Finding("signature", Verdict.NOT_CHECKED)
+        return
+    case = case._replace(published=tuple(key_set["keys"]))
+    published = sorted({kid for kid, _ in keys if kid is not None})
+    said = (f"kid {shown(kid)}" if kid is not None else "no kid", " or ".join(map(shown, published)) or "none")
+    key = keys.get((kid, alg))
+    if key is None:
+        yield _refused("key", Refusal.UNKNOWN_KEY, said[0], f"{said[1]}, as published", case)
+        yield Finding("signature", Verdict.NOT_CHECKED)
+        return
+    yield Finding("key", Verdict.PASSED, said[0], f"{said[1]}, as published")
+    signature = f"{alg}, {len(case.jwt.signature)} bytes"
+    if verify_signature(alg, key, case.jwt.signing_input, case.jwt.signature):
+        yield Finding("signature", Verdict.PASSED, signature)
+    else:
+        yield _refused("signature", Refusal.SIGNATURE, signature, "", case)
+
+
+def _binding(case: Case, presented: Presented, proof: str | None) -> Iterator[Finding]:
+    bound = "cnf" in case.claims
+    found = f"cnf {shown(case.claims['cnf'])}" if bound else "bound to nothing"
+    if presented.scheme == "Bearer":
+        if bound or case.settings.dpop == "required":
+            yield _refused("binding", Refusal.SENDER_CONSTRAINED if bound else Refusal.NOT_BOUND, found, "", case)
+        else:
+            yield Finding("binding", Verdict.PASSED, found)
+        return
+    if not takes_proofs(case.settings):
+        remedy = "Set PUBLIC_URL, and DPOP not to disabled, to have the API take bound tokens."
+        yield Finding("binding", Verdict.FAILED, found, "", MissingCredentials.description, remedy)
+        return
+    try:
+        thumbprint = bound_to(case.claims)
     except InvalidToken as error:
-        return refused("form", error.refusal, found, None)
-    return Finding("form", Verdict.PASSED, *found)
+        yield _refused("binding", error.refusal, found, "", case)
+        return
+    if thumbprint is None:
+        yield _refused("binding", Refusal.NOT_BOUND, found, "", case)
+        return
+    meaning = "" if proof else "The proof that goes with it isn't looked at: give it with --proof."
+    yield Finding("binding", Verdict.PASSED, found, meaning=meaning)
+    if proof:
+        yield from _proof(proof, thumbprint, presented.token, case)
 
 
-def _hidden(kind: Kind) -> SignedJWT | None:
-    """The token that is in something else, so that it can be said whether that would do."""
+class _Flawed(NamedTuple):
+    flaw: Flaw
+    found: str = ""
+    expected: str = ""
+
+    def finding(self, name: str, remedy: str) -> Finding:
+        return Finding(f"proof's {name}", Verdict.FAILED, self.found, self.expected, self.flaw.value, remedy)
+
+
+def _proof(proof: str, thumbprint: str, token: str, case: Case) -> Iterator[Finding]:
+    """What comes of each check of a proof. Which request it is for only the proof itself says."""
     try:
-        return SignedJWT.parse(kind.inner) if kind.inner else None
-    except InvalidToken:
-        return None
+        jwt, key = parsed_proof((proof.removeprefix("DPoP:").strip(),))
+    except InvalidProof as error:
+        yield _Flawed(error.refusal).finding("form", _OF_PROOFS[error.refusal])
+        return
+    found = f"{shown(jwt.header.get('alg'))}, the key's thumbprint is {key.thumbprint}"
+    yield Finding("proof's form", Verdict.PASSED, found)
+    if key.thumbprint == thumbprint:
+        yield Finding("proof's key", Verdict.PASSED, key.thumbprint)
+    else:
+        remedy = ADVICE[Refusal.OTHER_KEY]
+        yield Finding("proof's key", Verdict.FAILED, key.thumbprint, thumbprint, Refusal.OTHER_KEY.value, remedy)
+    if not verify_signature(key.alg, key.key, jwt.signing_input, jwt.signature):
+        yield _Flawed(Flaw.SIGNATURE).finding("signature", _OF_PROOFS[Flaw.SIGNATURE])
+        return
+    base, url = case.settings.base_url or "", str(jwt.claims.get("htu"))
+    below = url if url.startswith(f"{base}/") and "?" not in url and "#" not in url else f"{base}/"
+    expected = ExpectedProof(str(jwt.claims.get("htm")), below, access_token_hash(token), case.now)
+    failing = list(broken(PROOF_CHECKS, jwt.claims, expected))
+    for check in failing:
+        values, must = _values(check.of, jwt.claims, case.now), f"below {base}" if check.name == "URI" else check.must
+        yield _Flawed(check.refusal, values, must).finding(check.name, _OF_PROOFS[check.refusal])
+    if not failing:
+        made_for = f"{shown(jwt.claims['htm'])} {shown(url)}, {moment(jwt.claims['iat'], case.now)}"
+        meaning = "Whether it has been used before, and needs a nonce, the API knows."
+        yield Finding("proof's claims", Verdict.PASSED, made_for, meaning=meaning)
+
+
+_MAKE = "Have the client make it as RFC 9449, section 4.2 says, with a library."
+_OF_PROOFS: dict[Flaw, str] = dict.fromkeys(Flaw, _MAKE) | {
+    Flaw.MALFORMED: "Give the proof as it stands in the header field DPoP: three parts of base64url.",
+    Flaw.TYPE: "That is no proof: it has typ dpop+jwt, and is made by the client for each request.",
+    Flaw.ALGORITHM: "Proofs are signed with an asymmetric algorithm, as the challenge's algs lists them.",
+    Flaw.KEY: "The proof's jwk has to be the public key alone, and one for its alg.",
+    Flaw.SIGNATURE: "It was altered, or is signed with another key than its jwk.",
+    Flaw.URI: "htu has to be the URL as the client calls it, without its query: compare it with PUBLIC_URL.",
+    Flaw.TIME: "Make a proof for each request; if it is new, a clock is wrong: set the client's by NTP.",
+    Flaw.TOKEN: "ath is the hash of another token: make a proof for each token, too, after each renewal.",
+}
+"""What to do about a flaw of a proof."""
