@@ -12,7 +12,6 @@ from resource_server.settings import Settings
 from resource_server.tokens.checks import Check
 from resource_server.tokens.claims import Expected, is_date
 from resource_server.tokens.errors import Refusal
-from resource_server.tokens.headers import HEADER_CHECKS, Accepted
 from resource_server.tokens.jwt import SignedJWT
 from resource_server.tokens.keys import ALGORITHMS, public_key, verifies
 
@@ -199,11 +198,11 @@ def _algorithm(case: Case) -> Mistakes:
 
 
 def _type(case: Case) -> Mistakes:
-    typ = shown(case.jwt.header.get("typ"))
-    wrong = not HEADER_CHECKS[-1].holds(case.jwt.header, Accepted(ALGORITHMS))
-    yield wrong, f"Its typ, {typ}, is that of no access token: send access_token of the token response."
+    by_header = case.row is not None and case.row.of == ("typ",)
     demanded = "TOKEN_PROFILE=rfc9068 demands typ at+jwt: have the issuer write that, or leave the setting out."
-    yield case.settings.profile == "rfc9068" and not case.expected.typed, demanded
+    yield by_header and case.settings.profile == "rfc9068", demanded
+    typ = shown(case.jwt.header.get("typ"))
+    yield by_header, f"Its typ, {typ}, is that of no access token: send access_token of the token response."
 
 
 def _unknown_key(case: Case) -> Mistakes:
