@@ -131,6 +131,7 @@ def _issuer(case: Case) -> Mistakes:
     yield common, "Each tenant of Entra has an issuer of its own: AUTH0_DOMAIN has to name those that are trusted."
     http = "AD FS names itself with http://, which isn't taken: give it an https URL, Set-AdfsProperties -Identifier."
     yield case.provider == "AD FS" and issuer.startswith("http://"), http
+    yield case.provider in ("Azure AD B2C", "Entra External ID"), _BY_ID
     yield host in hosts, _STRANGER.format(name)
     realm = issuer.partition("/realms/")[2]
     address = "Keycloak names itself by the address that it is asked at: have it use one, with its option hostname."
@@ -143,6 +144,10 @@ def _issuer(case: Case) -> Mistakes:
     yield True, f"The issuer is {name}, and AUTH0_DOMAIN names no such: request the token from one it names."
 
 
+_BY_ID = (
+    "The issuer's name has the tenant's id in it, not its name or policy: write AUTH0_DOMAIN as `issuer` is in your "
+    "tenant's metadata, and METADATA_URL as where those are."
+)
 _STRANGER = (
     "Another issuer at the same host made it, {}, perhaps a stranger's. Request the token from the one that "
     "AUTH0_DOMAIN names; to trust another is a decision about whose tokens are taken."
@@ -245,6 +250,8 @@ def _claims(case: Case) -> Mistakes:
     if check is None:
         return
     lacking = [name for name in check.of if name not in case.claims]
+    light = "Keycloak's lightweight tokens lack sub: turn that off for the client, or give it the scope basic."
+    yield lacking == ["sub"] and case.provider == "Keycloak", light
     add = "have the issuer add it"
     yield lacking == ["sub"], f"The token lacks sub, which names who calls: {add}, or set TOKEN_SUBJECT=false."
     demanded = ", ".join(name for name in check.of if not isinstance(case.claims.get(name), str | int))

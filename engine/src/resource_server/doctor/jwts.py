@@ -90,10 +90,14 @@ _ADVICE = {
     "logout_token": "This is a logout token, which tells an application that a session ended: send the access token.",
     "refresh_token": "This is a refresh token: exchange it at the token endpoint, and send the access_token it gives.",
     "client_assertion": "This is a client assertion, for the token endpoint: send the access token of its answer.",
+    "okta_token": "Only Okta can check its org server's tokens: request one from a custom authorization server.",
     "custom_token": "This is Firebase's custom token: have the client log in with it, and send the token that it gets.",
     "api_key": "This is an API key of Supabase's: send the access token of the user's session.",
     "id_token": "This is an ID token, which is for the application that logs users in: send access_token of the token "
     "response.",
+    "id_token of Google": "Google's access tokens are for its own APIs: send one of an authorization server that logs "
+    "people in with Google.",
+    "id_token of Firebase": "",  # which is what its APIs are sent
     "graph_token": "Only Microsoft Graph can check this token: request one with scope=api://<this API's ID>/.default.",
 }
 """By kind, what to do; the other kinds are what APIs take."""
@@ -103,6 +107,7 @@ _DESCRIPTIONS = {
     "logout_token": "a logout token (OpenID Connect Back-Channel Logout)",
     "refresh_token": "a refresh token",
     "client_assertion": "a client assertion (RFC 7523)",
+    "okta_token": "an access token for Okta itself",
     "custom_token": "a custom token",
     "api_key": "an API key",
     "id_token": "an ID token (OpenID Connect)",
@@ -118,11 +123,10 @@ def kind_of_jwt(jwt: SignedJWT) -> Kind:
     """The kind of a JWT, with whose it is."""
     said = Said.by(jwt)
     name, provider = _name(said), provider_of(said)
-    whose = f" of {provider}" if provider and name != "graph_token" else ""
+    whose = f" of {provider}" if provider and name not in ("graph_token", "okta_token") else ""
     typed = " as RFC 9068 has it" if name == "access_token" and _typ(said) == "at+jwt" else ""
     bound = ", bound to a key or certificate" if "cnf" in said.claims else ""
-    # What Firebase calls an ID token is what its APIs are sent.
-    advice = "" if provider == "Firebase" else _ADVICE.get(name, "")
+    advice = _ADVICE.get(f"{name} of {provider}", _ADVICE.get(name, ""))
     return Kind(name, _DESCRIPTIONS[name] + whose + typed + bound, advice)
 
 
@@ -163,6 +167,7 @@ _KINDS: tuple[tuple[str, Callable[[Said], bool]], ...] = (
     ("dpop_proof", lambda said: _typ(said) == "dpop+jwt" or {"htm", "htu"} <= said.claims.keys()),
     ("logout_token", lambda said: _typ(said) == "logout+jwt" or "events" in said.claims),
     ("refresh_token", lambda said: said.claims.get("typ") in ("Refresh", "Offline")),
+    ("okta_token", lambda said: _typ(said).startswith("okta-internal")),
     ("custom_token", lambda said: "identitytoolkit.googleapis.com" in str(said.claims.get("aud"))),
     ("api_key", lambda said: said.claims.get("role") in ("anon", "service_role") and "ref" in said.claims),
     ("client_assertion", _is_client_assertion),

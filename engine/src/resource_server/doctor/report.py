@@ -38,8 +38,10 @@ class Report:
         failed = next((finding for finding in self.findings if finding.failed), None)
         if self.walk and self.walk.failed and failed and failed.meaning == self.walk.failed.meaning:
             return self.walk.advice
-        others = [finding for finding in self.operations if finding.failed and finding.advice]
-        others += [finding for finding in self.findings if finding.verdict is Verdict.WARNING]
+        warnings = [finding for finding in self.findings if finding.verdict is Verdict.WARNING]
+        others = [finding for finding in warnings if finding.check == "kind"]
+        others += [finding for finding in self.operations if finding.failed and finding.advice]
+        others += warnings
         first = failed or next(iter(others), None)
         return first.advice if first else ""
 

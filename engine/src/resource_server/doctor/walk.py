@@ -82,6 +82,9 @@ def walk(text: str, settings: Settings, now: float, proof: str | None = None) ->
     walked.findings += _rows(CHECKS, case, case.claims, expected)
     walked.findings += _binding(case, walked.presented, proof)
     if not walked.failed:
+        if walked.kind.advice:
+            meaning = "It is accepted, as nothing that is checked tells it from an access token."
+            walked.findings.append(Finding("kind", Verdict.WARNING, walked.kind.name, "", meaning, walked.kind.advice))
         scopes = granted_scopes(case.claims, *validator.scope_claims)
         walked.access_token = AccessToken(case.claims, scopes)
     return walked
