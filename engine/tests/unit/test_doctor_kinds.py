@@ -16,6 +16,7 @@ from resource_server.doctor.report import as_json, as_text
 from resource_server.doctor.texts import kind_of
 from resource_server.settings import Settings
 from resource_server.tokens.jwt import SignedJWT
+from tests.processes import TESTS
 from tests.sample import SPECIFICATION
 from tests.tenant import AUDIENCE, Tenant
 
@@ -89,6 +90,16 @@ def test_jwt_is_of_its_kind(header: dict[str, Any], claims: dict[str, Any], kind
     found = kind_of_jwt(SignedJWT(header, claims, "", b"", b""))
     assert found.name == kind
     assert found.description.startswith(description)
+
+
+# What the documentation of providers shows, with the ids made up.
+PUBLISHED = [json.loads(line) for line in (TESTS / "provider_tokens.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("token", PUBLISHED, ids=lambda token: f"{token['provider']}, {token['what']}")
+def test_token_of_a_provider_is_known_by_what_it_contains(token: dict[str, Any]) -> None:
+    found = kind_of_jwt(SignedJWT(token["header"], token["claims"], "", b"", b""))
+    assert (found.name, found.description) == (token["kind"], token["description"])
 
 
 def test_proof_in_place_of_a_token_is_sent_elsewhere(tenant: Tenant, settings: Settings) -> None:
