@@ -60,7 +60,7 @@ def test_good_configuration_is_good(tenant: Tenant, tmp_path: Path, monkeypatch:
         (check, Verdict.PASSED)
         for check in (
             *("settings", "audience", "issuer", "keys", "clock", "contract", "scopes"),
-            *("used proofs", "public URL", "CORS"),
+            *("used proofs", "public URL", "CORS", "proxies"),
         )
     ]
     assert (report.good, report.advice) == (True, "")

@@ -4,11 +4,13 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from urllib.request import getproxies
 
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import ContractError, declared_scopes, operations
 from resource_server.doctor.advice import reaching
 from resource_server.doctor.findings import Finding, Verdict, duration, shown
+from resource_server.doctor.jwts import host_of
 from resource_server.networks import is_local
 from resource_server.serving.making import ApplicationError, make
 from resource_server.settings import Settings, SettingsError, lacks_final_slash
@@ -50,6 +52,7 @@ def configuration_findings(factory: str, settings: Settings, now: float) -> Iter
     yield from _store(settings, now)
     yield _public_url(settings)
     yield _cors(settings)
+    yield _proxies(settings)
 
 
 def _settings(settings: Settings) -> Finding:
@@ -112,6 +115,13 @@ def _cors(settings: Settings) -> Finding:
     if not origins:
         return Finding("CORS", Verdict.PASSED, "no origins", meaning="Pages of other origins can't call the API.")
     return Finding("CORS", Verdict.PASSED, ", ".join(origins), meaning="Pages of these origins can call the API.")
+
+
+def _proxies(settings: Settings) -> Finding:
+    trusted = ", ".join(map(str, settings.trusted_proxies)) or "none in front is trusted"
+    out = getproxies().get("https") or getproxies().get("all")
+    meaning = f"Issuers are asked through {host_of(out) or 'a proxy'}." if out else "Issuers are asked directly."
+    return Finding("proxies", Verdict.PASSED, trusted, meaning=meaning)
 
 
 _FAR = 300
