@@ -40,7 +40,8 @@ _EXTENSION = "resource_server"
 _TOKEN = "resource_server.access_token"  # noqa: S105  # where the environment of a request holds it
 
 
-current_token: AccessToken = LocalProxy(lambda: request.environ.get(_TOKEN))  # type: ignore[assignment]
+_NO_TOKEN = AccessToken({}, frozenset())
+current_token: AccessToken = LocalProxy(lambda: request.environ.get(_TOKEN) or _NO_TOKEN)  # type: ignore[assignment]
 """The access token that this request was let through with; empty where none was required, or none was presented."""
 
 
@@ -83,6 +84,7 @@ class ResourceProtector:
     def __init__(self, validator: Auth0JWTBearerTokenValidator | None = None, public_url: str | None = None) -> None:
         self._resource = _resource(validator, public_url) if validator else None
         self._scopes: set[str] = set()
+        self._views: set[Callable[..., Any]] = set()
 
     def init_app(
         self, app: Flask, validator: Auth0JWTBearerTokenValidator | None = None, public_url: str | None = None
@@ -98,6 +100,7 @@ class ResourceProtector:
             known = validator or self._resource_of(app).validator
             app.extensions.setdefault(_EXTENSION, {})[self] = _resource(known, public_url)
         _answer_errors(app)
+        app.before_request(self._none_is_left_open)
         for path in self._resource_of(app).metadata_paths:
             app.add_url_rule(path, "oauth_protected_resource", self._metadata)
 
@@ -133,6 +136,7 @@ class ResourceProtector:
         def protect(view: Callable[..., Any]) -> Callable[..., Any]:
             if isinstance(view, type):
                 raise TypeError(_CLASS)
+            self._views.add(view)
 
             @wraps(view)
             def protected(*args: Any, **kwargs: Any) -> Any:
@@ -175,6 +179,15 @@ class ResourceProtector:
             where.record_once(lambda state: _answer_errors(state.app))
         else:
             _answer_errors(where)
+
+    def _none_is_left_open(self) -> None:
+        """Fail, rather than answer what a decorator in the wrong place leaves open."""
+        if self._views:
+            views, self._views = self._views, set()
+            for endpoint, view in current_app.view_functions.items():
+                if view in views:
+                    self._views = views
+                    raise RuntimeError(f"The route {endpoint!r} isn't protected: write @require_auth below its route.")
 
     def _requirement(self, scopes: str | Iterable[str] | None, options: Mapping[str, Any]) -> _Requirement:
         requirement = _Requirement(scopes, **options)

@@ -53,6 +53,10 @@ def fine() -> dict[str, Any]:
     return {"id": 1}
 
 
+def answers_with_202() -> tuple[str, int, dict[str, str]]:
+    return '{"id": 1}', 202, {"Content-Type": "application/json"}
+
+
 def answers_a_sequence() -> tuple[str, int, dict[str, str]]:
     return '{"id": 1}\n{}\n', 201, {"Content-Type": "application/jsonl"}
 
@@ -98,6 +102,7 @@ def test_development_says_what_has_failed_and_where(tmp_path: Path, handler: str
         ("says_nothing", "RuntimeError"),
         ("says_why", "The secret is out."),
         ("answers_something_else", "Response body does not conform to specification: 'id' is required."),
+        ("answers_with_202", "The answer's status, 202, isn't declared."),
         ("answers_a_sequence", "Response body does not conform to specification, #/1: 'id' is required."),
     ],
 )

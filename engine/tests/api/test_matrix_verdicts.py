@@ -86,6 +86,13 @@ def anything_declared(operation: dict[str, Any]) -> None:
     operation["responses"]["default"] = {"description": "Anything."}
 
 
+def answering(status: str) -> Change:
+    def change(operation: dict[str, Any]) -> None:
+        operation["responses"][status] = {"description": "It depends on what there is."}
+
+    return change
+
+
 FAILED, PASSED, NOT_RUN = Verdict.FAILED, Verdict.PASSED, Verdict.NOT_RUN
 
 
@@ -100,6 +107,12 @@ FAILED, PASSED, NOT_RUN = Verdict.FAILED, Verdict.PASSED, Verdict.NOT_RUN
         (404, anything_declared, "", FAILED),
         (404, optional_parameter, "", FAILED),
         (404, with_input("7"), "", FAILED),
+        (404, answering("404"), "", FAILED),
+        (404, answering("404"), PRIVATE, PASSED),
+        (409, answering("409"), PRIVATE, PASSED),
+        (412, answering("412"), PRIVATE, PASSED),
+        (412, answering("404"), PRIVATE, FAILED),
+        (403, answering("403"), PRIVATE, FAILED),
         (404, with_input(None), "", NOT_RUN),
         (404, with_input(None), PRIVATE, PASSED),
         (403, with_input(None), PRIVATE, FAILED),

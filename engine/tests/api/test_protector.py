@@ -234,6 +234,21 @@ def test_optional_lets_nobody_through_with_a_bad_token(
     assert (response.json or {}).get("sub") == sub
 
 
+def test_token_of_nobody_is_empty(app: Flask, client: FlaskClient, require_auth: ResourceProtector) -> None:
+    app.get("/")(require_auth(optional=True)(lambda: {"sub": current_token.get("sub"), "claims": dict(current_token)}))
+    assert client.get("/").json == {"sub": None, "claims": {}}
+
+
+def test_route_that_is_made_before_it_is_protected_answers_nobody(
+    app: Flask, client: FlaskClient, require_auth: ResourceProtector
+) -> None:
+    require_auth.init_app(app)
+    require_auth(app.get("/open")(who))
+    app.get("/public")(dict)
+    app.testing = False
+    assert [client.get(path).status_code for path in ("/open", "/public", "/open")] == [500, 500, 500]
+
+
 @pytest.mark.parametrize(
     ("claims", "asked", "challenge"),
     [

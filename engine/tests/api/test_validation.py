@@ -73,10 +73,11 @@ FORM = {
 }
 
 
-def app_of_form(folder: Path, schema: Any, version: str = "3.0.3") -> Any:
+def app_of_form(folder: Path, schema: Any, version: str = "3.0.3", **encoding: Any) -> Any:
+    content = {"schema": schema, "encoding": {name: {"contentType": types} for name, types in encoding.items()}}
     operation = {
         "operationId": f"{__name__}.echo",
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}},
+        "requestBody": {"required": True, "content": {"multipart/form-data": content}},
         "responses": {"200": {"description": "JSON.", "content": {"application/json": {}}}},
     }
     spec = folder / "openapi.yaml"
@@ -119,3 +120,32 @@ def test_files_of_a_form_are_held_against_the_contract(
     parts: list[tuple[str, Any]] = [(name, ("a.bin", b"\0" * size)) for name in files]
     parts += [(name, (None, value)) for name, value in data.items()]
     assert made.test_client().post("/", files=parts).status_code == status
+
+
+@pytest.mark.parametrize("name", ["one", "many"])
+@pytest.mark.parametrize(
+    ("declared", "sent", "status"),
+    [
+        ("image/png, image/jpeg", "image/png", 200),
+        ("image/png, image/jpeg", "image/jpeg", 200),
+        ("image/png, image/jpeg", "IMAGE/PNG", 200),
+        ("image/png, image/jpeg", "image/gif", 400),
+        ("image/png", None, 400),
+        ("image/png", "text/html", 400),
+        ("image/*", "image/gif", 200),
+        ("image/*", "application/octet-stream", 400),
+        ("application/octet-stream", "application/octet-stream", 200),
+    ],
+)
+def test_file_is_of_a_type_that_its_encoding_names(
+    tmp_path: Path, name: str, declared: str, sent: str | None, status: int
+) -> None:
+    schema = {"type": "object", "properties": FORM["properties"]}
+    part = f'--b\r\nContent-Disposition: form-data; name="{name}"; filename="a"\r\n'
+    part += f"Content-Type: {sent}\r\n\r\nx\r\n--b--\r\n" if sent else "\r\nx\r\n--b--\r\n"
+    client = app_of_form(tmp_path, schema, **{name: declared}).test_client()
+    answer = client.post("/", content=part.encode(), headers={"Content-Type": "multipart/form-data; boundary=b"})
+    assert answer.status_code == status
+    if status == 400:
+        assert f"#/{name}" in answer.text
+        assert f"its Content-Type must be {declared}" in answer.text

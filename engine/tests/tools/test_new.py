@@ -14,7 +14,7 @@ from resource_server.contract.files import of_yaml
 from resource_server.contract.loading import read_contract
 from resource_server.developing.adopting import adopted
 from tests.houses import borrowed_environment, build_wheel
-from tests.processes import SAMPLE, clean_environ, run, running
+from tests.processes import ENGINE, SAMPLE, clean_environ, run, running
 from tests.serving import free_port, get
 from tests.survey import PACKAGES, contracts
 
@@ -72,6 +72,10 @@ def test_samples_are_made_under_another_name(tmp_path: Path) -> None:
     assert 'name = "notes"' in texts[house / "pyproject.toml"]
     assert "image: notes" in (house / "deploy" / "compose.yaml").read_text()
     assert (house / "openapi.yaml").read_text() == (SAMPLE / "openapi.yaml").read_text()
+    missing = {path.relative_to(ENGINE) for path in ENGINE.rglob("src/**/*.py")} - {
+        path.relative_to(house / "engine") for path in house.rglob("engine/src/**/*.py")
+    }
+    assert not [path for path in missing if "template" not in path.parts and "node_modules" not in path.parts]
     for target in ("test", "lint"):
         ended = run(["make", target, "TESTS="], WITHOUT_LINTERS, house)
         assert ended.returncode == 0, ended.stdout
@@ -89,6 +93,10 @@ def test_contract_that_exists_is_served_and_tested(tmp_path: Path) -> None:
         "    apiKey: {x-apikeyInfoFunc: security.keys.api_key, type: apiKey, in: header, name: X-Key}",
     ]
     assert [line for line in before if line not in after] == [before[-1]]
+    missing = {path.relative_to(ENGINE) for path in ENGINE.rglob("src/**/*.py")} - {
+        path.relative_to(house / "engine") for path in house.rglob("engine/src/**/*.py")
+    }
+    assert not [path for path in missing if "template" not in path.parts and "node_modules" not in path.parts]
     for target in ("test", "lint"):
         ended = run(["make", target, "TESTS="], WITHOUT_LINTERS, house)
         assert ended.returncode == 0, ended.stdout

@@ -18,7 +18,7 @@ from resource_server.developing.scaffold import scaffold
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _TEMPLATE = _PACKAGE / "template"
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", "node_modules", ".*_cache", ".env", ".venv*", ".hypothesis", "sdk")
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "node_modules", ".*_cache", ".env", ".venv*", ".hypothesis")
 _NAME = "auth0-openapi-flask"
 
 

@@ -17,8 +17,8 @@ from resource_server.serving.badrequest import Problems
 from resource_server.serving.mediatypes import MediaType, best
 from resource_server.serving.parameters import ABSENT, FORM, MULTIPART, Pairs, Parameter, Parameters, Style, pairs_of
 
-Files = Mapping[str, list[str]]
-"""The files of a form by the names of its fields; a character stands for each octet."""
+Files = Mapping[str, list[tuple[str, MediaType]]]
+"""The files of a form by the names of its fields, each with its type; a character stands for each octet."""
 
 
 class RequestValidation:
@@ -190,15 +190,18 @@ class _Body:
                 problems.add("body", None, f"#/{name}", "it must be a file")
             elif name in files and not field.may_be_file:
                 problems.add("body", None, f"#/{name}", "it must be text, and not a file")
-            elif name not in files:
+            elif name in files:
+                if not all(field.takes(media_type) for _, media_type in files[name]):
+                    problems.add("body", None, f"#/{name}", f"its Content-Type must be {field.content_type}")
+            else:
                 found = field.read([pair for each in field.names for pair in by_name.get(each, ())], decode)
                 if found is not ABSENT:
                     value[name] = found
         return value
 
-    def _of_files(self, name: str, sent: list[str]) -> Any:
-        field = self._fields.get(name)
-        return sent[0] if field is not None and field.is_file and not field.is_list and len(sent) == 1 else sent
+    def _of_files(self, name: str, sent: list[tuple[str, MediaType]]) -> Any:
+        field, contents = self._fields.get(name), [content for content, _ in sent]
+        return contents[0] if field is not None and field.is_file and not field.is_list and len(sent) == 1 else contents
 
     def _check(self, value: Any, problems: Problems) -> None:
         problems.check(self._validator, value, "body")
@@ -213,7 +216,8 @@ class _Field:
         self.is_list = "array" in kinds and "string" not in kinds
         self.is_file = multipart and is_file(types.followed(types.items(schema) if self.is_list else schema))
         self.may_be_file = self.is_file or len(kinds) == len(ANYTHING)
-        content_type = encoding.get("contentType", "")
+        self.content_type = content_type = encoding.get("contentType", "")
+        self._taken = [MediaType.of(each) for each in content_type.split(",")] if content_type and self.is_file else []
         is_object = "object" in kinds and "string" not in kinds
         self._is_json = "json" in content_type or (
             multipart and is_object and not encoding.keys() & {"style", "explode"}
@@ -224,6 +228,10 @@ class _Field:
         if self._is_json:
             self._style = replace(style, schema={"type": "string"})
         self.names = self._style.names() or {style.name}
+
+    def takes(self, media_type: MediaType) -> bool:
+        """Whether a file may be of a type (OpenAPI, Encoding Object)."""
+        return not self._taken or any(map(media_type.matches, self._taken))
 
     def read(self, pairs: Pairs, decode: Callable[[str], str]) -> Any:
         """The value among those of the form.
@@ -277,10 +285,11 @@ async def _parts(scope: Scope, data: bytes) -> tuple[Pairs, Files]:
 
     form = await MultiPartParser(Headers(scope=scope), stream()).parse()
     texts: Pairs = []
-    files: dict[str, list[str]] = {}
+    files: dict[str, list[tuple[str, MediaType]]] = {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
-            files.setdefault(name, []).append((await value.read()).decode("latin-1"))
+            media_type = MediaType.of(value.content_type or "text/plain")  # RFC 7578, section 4.4
+            files.setdefault(name, []).append(((await value.read()).decode("latin-1"), media_type))
         else:
             texts.append((name, value))
     await form.close()

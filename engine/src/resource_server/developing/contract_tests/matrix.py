@@ -125,7 +125,7 @@ class Matrix:
         self._requests = requests
         self._client = client
         self._needed = needed
-        self._successful = successful
+        self._successful = set(successful)
         self._materials: dict[tuple[tuple[str, ...], Login], Material] = {}
         self._undeclared: dict[str, set[str]] = {}
         self._unanswered = 0
@@ -189,7 +189,10 @@ class Matrix:
         request = self._requests[operation]
         redirects = 300 <= status < 400 and str(status) in request.responses
         if 200 <= status < 300 or redirects:
+            self._successful.add(operation)
             return
+        if status in _BY_DATA and str(status) in request.responses and operation in self._successful:
+            return  # it has been authorized: the one before has deleted or made what this one is about
         if request.made_up and status in _NOT_THERE:
             if operation not in self._successful:
                 raise NotRun(f"made-up input is answered with {status}: give the input in the contract examples")
@@ -212,6 +215,7 @@ class Matrix:
         return response
 
 
+_BY_DATA = (404, 409, 410, 412)  # what depends on what there is
 _NOT_THERE = (400, 404, 409, 410, 415, 422)  # what may be answered to input that was made up
 _LONG = 3_600  # seconds, more than clocks differ by
 _PATIENCE = 3  # rows in sequence without an answer
