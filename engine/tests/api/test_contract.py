@@ -208,7 +208,7 @@ COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "a reference to a file that isn't there": (
         lambda c: private(c)["responses"].update({"401": {"$ref": "nowhere.yaml#/x"}}),
-        "#/paths/~1api~1private/get/responses/401: $ref 'nowhere.yaml#/x' leads nowhere: it can't be read as YAML",
+        "#/paths/~1api~1private/get/responses/401: $ref 'nowhere.yaml#/x' leads nowhere: there is no such file",
     ),
     "a scope check of its own": (
         lambda c: scheme(c).update({"x-scopeValidateFunc": "api.handlers.private"}),
@@ -321,5 +321,5 @@ def test_contract_that_is_none_does_not_start(tmp_path: Path, text: str) -> None
 
 
 def test_missing_contract_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match=r"nowhere\.yaml: it can't be read"):
+    with pytest.raises(ContractError, match=r"nowhere\.yaml: there is no such file"):
         load_contract(tmp_path / "nowhere.yaml")

@@ -100,7 +100,7 @@ def _read(path: Path) -> Any:
             document = of_yaml(text)
             json.dumps(document, allow_nan=False)  # which no circle of aliases can be written as
     except FileNotFoundError as error:
-        raise ContractError(f"there is no file {path}") from error
+        raise ContractError("there is no such file") from error
     except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
         said = " ".join(str(error).split())
         raise ContractError(f"it can't be read as {_form(path)}: {said}") from error
