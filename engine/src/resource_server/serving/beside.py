@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterator
-from urllib.parse import urlsplit
+from contextlib import suppress
 
 from starlette.exceptions import HTTPException
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
@@ -92,12 +92,10 @@ def _match(adapter: MapAdapter, path: str) -> Rule | None:
     """The route of a request, or the one that it is redirected to, if that is only a slash away."""
     try:
         return adapter.match(return_rule=True)[0]
-    except RequestRedirect as redirect:
-        try:
+    except RequestRedirect:
+        with suppress(WerkzeugHTTPException):
             return adapter.match(f"{path}/", return_rule=True)[0]
-        except WerkzeugHTTPException:
-            logger.debug("Redirected to %s", urlsplit(redirect.new_url).path)
-            return None
+    return None
 
 
 def _names(endpoint: str) -> Iterator[str]:
