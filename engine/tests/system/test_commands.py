@@ -263,7 +263,7 @@ MISTAKES = [
     ("api/__init__.py", "\udcff", "utf-8"),
     ("security/__init__.py", "x = ", "invalid syntax"),
     ("openapi.yaml", "a: [", "can't be read as YAML"),
-    ("openapi.yaml", None, "No such file"),
+    ("openapi.yaml", None, "there is no such file"),
     (".env", "MAX_REQUESTS=many", "MAX_REQUESTS"),
     (".env", "AUTH0_AUDIENCE='https://api.example.com", ".env, line 1, can't be read"),
 ]
