@@ -129,6 +129,8 @@ def _rows(checks: tuple[Check[Refusal], ...], case: Case, members: dict[str, Any
         failed = [check for check in rows if check in failing]
         for check in failed:
             found = _values(check.of, members, case.now)
+            if len(rows) > 1 and check.of[0] in members:  # their name doesn't say which
+                found = f"{check.of[0]} {found}" if len(check.of) == 1 else found
             yield _refused(name, check.refusal, found, _must(check, case), case._replace(row=check))
         if not failed and not unusable.isdisjoint(names):
             yield Finding(name, Verdict.NOT_CHECKED)
@@ -140,15 +142,13 @@ def _rows(checks: tuple[Check[Refusal], ...], case: Case, members: dict[str, Any
 
 
 def _values(names: Sequence[str], members: dict[str, Any], now: float) -> str:
-    present = [f"{name} {_value(name, members[name], now)}" for name in names if name in members]
-    if present and len(names) == 1:
-        return present[0].partition(" ")[2]
-    return ", ".join(present) or f"no {' or '.join(names)}"
-
-
-def _value(name: str, value: Any, now: float) -> str:
-    dated = name in ("exp", "nbf", "iat") and is_date(value)
-    return f"{shown(value)}, {moment(value, now)}" if dated else shown(value)
+    """The one member's value, with the moment that it is; or several with their names."""
+    present = [name for name in names if name in members]
+    if len(names) == 1 and present:
+        value = members[names[0]]
+        dated = names[0] in ("exp", "nbf", "iat") and is_date(value)
+        return f"{shown(value)}, {moment(value, now)}" if dated else shown(value)
+    return ", ".join(f"{name} {shown(members[name])}" for name in present) or f"no {' or '.join(names)}"
 
 
 def _must(check: Check[Refusal], case: Case) -> str:
