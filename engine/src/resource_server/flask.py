@@ -14,9 +14,10 @@ does. No contract is needed, and Connexion isn't imported.
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, overload
+from weakref import WeakValueDictionary
 
 from flask import Blueprint, Flask, Response, abort, after_this_request, current_app, request
 from werkzeug.local import LocalProxy
@@ -40,8 +41,9 @@ _EXTENSION = "resource_server"
 _TOKEN = "resource_server.access_token"  # noqa: S105  # where the environment of a request holds it
 
 
-_NO_TOKEN = AccessToken({}, frozenset())
-current_token: AccessToken = LocalProxy(lambda: request.environ.get(_TOKEN) or _NO_TOKEN)  # type: ignore[assignment]
+current_token: AccessToken = LocalProxy(  # type: ignore[assignment]
+    lambda: request.environ.get(_TOKEN) or AccessToken({}, frozenset())
+)
 """The access token that this request was let through with; empty where none was required, or none was presented."""
 
 
@@ -84,7 +86,7 @@ class ResourceProtector:
     def __init__(self, validator: Auth0JWTBearerTokenValidator | None = None, public_url: str | None = None) -> None:
         self._resource = _resource(validator, public_url) if validator else None
         self._scopes: set[str] = set()
-        self._views: set[Callable[..., Any]] = set()
+        self._made: WeakValueDictionary[int, Callable[..., Any]] = WeakValueDictionary()
 
     def init_app(
         self, app: Flask, validator: Auth0JWTBearerTokenValidator | None = None, public_url: str | None = None
@@ -100,7 +102,7 @@ class ResourceProtector:
             known = validator or self._resource_of(app).validator
             app.extensions.setdefault(_EXTENSION, {})[self] = _resource(known, public_url)
         _answer_errors(app)
-        app.before_request(self._none_is_left_open)
+        app.before_request(self._refuse_what_is_left_open)
         for path in self._resource_of(app).metadata_paths:
             app.add_url_rule(path, "oauth_protected_resource", self._metadata)
 
@@ -136,7 +138,6 @@ class ResourceProtector:
         def protect(view: Callable[..., Any]) -> Callable[..., Any]:
             if isinstance(view, type):
                 raise TypeError(_CLASS)
-            self._views.add(view)
 
             @wraps(view)
             def protected(*args: Any, **kwargs: Any) -> Any:
@@ -147,6 +148,7 @@ class ResourceProtector:
                     # As a response, which extensions leave as it is; raised, because a decorator may expect data.
                     abort(self._refusal(error))
 
+            self._made[id(view)] = protected
             return protected
 
         return protect
@@ -180,14 +182,12 @@ class ResourceProtector:
         else:
             _answer_errors(where)
 
-    def _none_is_left_open(self) -> None:
-        """Fail, rather than answer what a decorator in the wrong place leaves open."""
-        if self._views:
-            views, self._views = self._views, set()
-            for endpoint, view in current_app.view_functions.items():
-                if view in views:
-                    self._views = views
-                    raise RuntimeError(f"The route {endpoint!r} isn't protected: write @require_auth below its route.")
+    def _refuse_what_is_left_open(self) -> None:
+        """Fail, rather than answer what the decorator in the wrong place has left open."""
+        views = current_app.view_functions
+        protected = self._made.get(id(views.get(request.endpoint or "")))
+        if protected is not None and not any(each is protected for view in views.values() for each in _layers(view)):
+            raise RuntimeError(f"The route {request.endpoint!r} isn't protected: write @require_auth below its route.")
 
     def _requirement(self, scopes: str | Iterable[str] | None, options: Mapping[str, Any]) -> _Requirement:
         requirement = _Requirement(scopes, **options)
@@ -249,6 +249,13 @@ _CLASS = (
     "A class can't be protected as a whole: name what its methods need in `decorators` (views of Flask) or "
     "`method_decorators` (resources of Flask-RESTful), like [require_auth('read:a')], or decorate its methods."
 )
+
+
+def _layers(view: Any) -> Iterator[Any]:
+    """A view, and what is in it if it was decorated."""
+    while view is not None:
+        yield view
+        view = getattr(view, "__wrapped__", None)
 
 
 def _resource(validator: Auth0JWTBearerTokenValidator, public_url: str | None) -> ProtectedResource:

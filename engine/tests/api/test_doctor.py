@@ -23,6 +23,7 @@ from resource_server.serving.problems import DOCTOR
 from resource_server.settings import Settings, lacks_final_slash
 from resource_server.tokens.errors import Refusal
 from tests.processes import TESTS, api, run, running
+from tests.proofs import Prover
 from tests.redis_server import RedisServer
 from tests.sample import FACTORY, SPECIFICATION, create_app
 from tests.tenant import AUDIENCE, METADATA, Tenant, streamed
@@ -316,6 +317,22 @@ def test_report_for_programs_is_json(tenant: Tenant) -> None:
     verdicts = {each["check"]: each["verdict"] for each in report["operations"]}
     assert verdicts == {"GET /api/public": "passed", "GET /api/private": "passed", "GET /api/private-scoped": "failed"}
     assert report["advice"].startswith("Request scope=read:messages")
+
+
+def test_proof_is_walked_through_with_a_token_from_standard_input(tenant: Tenant) -> None:
+    prover, others = Prover(), {"PUBLIC_URL": "https://api.example.com"}
+    token = tenant.token(cnf=prover.cnf)
+    proof = prover.forged("GET", "https://api.example.com/api/private", token)
+    result = doctor(tenant, "-", "--proof", proof, piped=f"DPoP {token}\n", **others)
+    assert (result.exit_code, "proof's claims" in result.output) == (0, True)
+    assert doctor(tenant, "-", "--proof", proof, piped=f"{token}\n", **others).exit_code == 2
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "https://[::1", "ftp://x", "", "x"])
+def test_url_that_is_none_is_told(tenant: Tenant, url: str) -> None:
+    result = doctor(tenant, "--url", url, tenant.token())
+    assert result.exception.__class__ in (SystemExit, None.__class__)
+    assert "Traceback" not in result.output
 
 
 def test_colours_are_for_terminals() -> None:

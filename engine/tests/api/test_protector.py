@@ -1,8 +1,12 @@
 """The protector of routes in a Flask app that is there already, held against what an API of the engine answers."""
 
 import asyncio
+import gc
 import json
+import weakref
+from collections.abc import Callable
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -239,14 +243,66 @@ def test_token_of_nobody_is_empty(app: Flask, client: FlaskClient, require_auth:
     assert client.get("/").json == {"sub": None, "claims": {}}
 
 
+def answering() -> Callable[[], dict[str, Any]]:
+    """A view of its own."""
+
+    def view() -> dict[str, Any]:
+        return {}
+
+    return view
+
+
 def test_route_that_is_made_before_it_is_protected_answers_nobody(
     app: Flask, client: FlaskClient, require_auth: ResourceProtector
 ) -> None:
+    other = Flask("other")
+    left_open = []  # their names keep them, as those of a module do
+    for each in (app, other):
+        require_auth.init_app(each)
+        each.add_url_rule("/public", "public", answering())
+        view = answering()
+        each.add_url_rule("/open", "open", view)
+        left_open.append(require_auth(view))
+    for asking in (client, other.test_client()):
+        assert [asking.get(path).status_code for path in ("/public", "/open", "/open")] == [200, 500, 500]
+    assert len(left_open) == 2
+
+
+def test_function_may_be_open_at_one_route_and_protected_at_another(
+    app: Flask, client: FlaskClient, require_auth: ResourceProtector
+) -> None:
+    @wraps(who)
+    def decorated() -> dict[str, Any]:
+        return inner()
+
     require_auth.init_app(app)
-    require_auth(app.get("/open")(who))
-    app.get("/public")(dict)
-    app.testing = False
-    assert [client.get(path).status_code for path in ("/open", "/public", "/open")] == [500, 500, 500]
+    inner = require_auth(who)
+    twice = require_auth("admin")(inner)
+    decorated.__wrapped__ = inner
+    for path, view in (("/open", who), ("/inner", inner), ("/twice", twice), ("/decorated", decorated)):
+        app.add_url_rule(path, path[1:], view)
+    assert [client.get(f"/{path}").status_code for path in ("open", "inner", "twice", "decorated")] == [
+        200,
+        401,
+        401,
+        401,
+    ]
+
+
+def test_what_is_protected_for_one_request_is_not_kept(require_auth: ResourceProtector) -> None:
+    made = weakref.ref(require_auth(answering()))
+    gc.collect()
+    assert made() is None
+
+
+def test_nobodys_token_is_nobody_elses(app: Flask, client: FlaskClient, require_auth: ResourceProtector) -> None:
+    def write() -> dict[str, Any]:
+        before = dict(current_token)
+        current_token["who"] = "ada"
+        return before
+
+    app.get("/")(require_auth(optional=True)(write))
+    assert [client.get("/").json for _ in range(2)] == [{}, {}]
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,8 @@ def test_files_of_a_form_are_held_against_the_contract(
         ("image/png", None, 400),
         ("image/png", "text/html", 400),
         ("image/*", "image/gif", 200),
+        ('image/png, a/b; c="d,e"', 'a/b; c="d,e"', 200),
+        (" ", "image/gif", 200),
         ("image/*", "application/octet-stream", 400),
         ("application/octet-stream", "application/octet-stream", 200),
     ],

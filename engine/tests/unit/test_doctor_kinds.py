@@ -111,9 +111,12 @@ def test_proof_in_place_of_a_token_is_sent_elsewhere(tenant: Tenant, settings: S
 TERMINAL = "\x1b]0;x\x07\x1b[31m\r\n\x7f\x9b2J\u202e\u2028"
 
 
-def test_control_characters_of_a_claim_do_not_reach_the_terminal(tenant: Tenant, settings: Settings) -> None:
-    odd: dict[str, Any] = {TERMINAL: TERMINAL, "sub": TERMINAL, "aud": TERMINAL, "scope": TERMINAL}
-    token = tenant.token({"kid": TERMINAL}, **odd)
+@pytest.mark.parametrize("header", [{"kid": TERMINAL}, {"typ": TERMINAL}, {"alg": f"HS{TERMINAL}"}], ids=str)
+def test_control_characters_do_not_reach_the_terminal(
+    tenant: Tenant, settings: Settings, header: dict[str, Any]
+) -> None:
+    odd: dict[str, Any] = {TERMINAL: TERMINAL, "sub": TERMINAL, "aud": TERMINAL, "scope": TERMINAL, "realm_access": {}}
+    token = tenant.token(header, **odd)
     report = report_on(token, settings, SPECIFICATION, time.time())
     plain = as_text(report).replace("\x1b[0m", "")
     for colour in ("\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m"):

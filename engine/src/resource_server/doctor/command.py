@@ -76,6 +76,8 @@ def report_on(text: str, settings: Settings, specification: Path, now: float, pr
 
 def _piped() -> str:
     """What stands on standard input, without the line break that ends it."""
+    if sys.stdin is None:
+        return ""
     return sys.stdin.buffer.read(_LONGEST).decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
 
 
@@ -96,9 +98,9 @@ def doctor(
     """
     if url and token is None:
         raise click.UsageError("--url needs a TOKEN; with - it is read from standard input.")
-    if proof and not (token and presented_as(token).scheme == "DPoP"):
-        raise click.UsageError("--proof goes with a token that is sent as DPoP: write 'DPoP <token>'.")
     text = _piped() if token == "-" else token  # noqa: S105  # it is none
+    if proof and not (text and presented_as(text).scheme == "DPoP"):
+        raise click.UsageError("--proof goes with a token that is sent as DPoP: write 'DPoP <token>'.")
     try:
         report = examine(factory, text, environ=environ, now=time.time(), url=url, spec=spec, proof=proof)
     except (NothingToCallError, ContractError) as error:

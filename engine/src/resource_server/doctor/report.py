@@ -82,7 +82,7 @@ def as_text(report: Report) -> str:
     lines += _section("", [finding for finding in report.findings if finding.verdict is not Verdict.NOT_CHECKED])
     lines += _not_checked(report.findings)
     lines += _section("Operations", report.operations)
-    ending = report.advice or ("Nothing is wrong." if report.good else "")
+    ending = printable(report.advice) or ("Nothing is wrong." if report.good else "")
     return "\n".join([*lines, "", click.style(ending, bold=True)])
 
 

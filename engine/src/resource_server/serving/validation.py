@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_plus
+from urllib.request import parse_http_list
 
 from connexion.exceptions import UnsupportedMediaTypeProblem
 from starlette.datastructures import Headers, UploadFile
@@ -217,7 +218,7 @@ class _Field:
         self.is_file = multipart and is_file(types.followed(types.items(schema) if self.is_list else schema))
         self.may_be_file = self.is_file or len(kinds) == len(ANYTHING)
         self.content_type = content_type = encoding.get("contentType", "")
-        self._taken = [MediaType.of(each) for each in content_type.split(",")] if content_type and self.is_file else []
+        self._taken = [MediaType.of(each) for each in parse_http_list(content_type) if each and self.is_file]
         is_object = "object" in kinds and "string" not in kinds
         self._is_json = "json" in content_type or (
             multipart and is_object and not encoding.keys() & {"style", "explode"}
