@@ -452,10 +452,10 @@ def test_deep_object_of_a_form_is_one_field(media_type: str) -> None:
 def test_many_fields_of_a_form_take_linear_time() -> None:
     schema = {"type": "object", "properties": {"a": INT, "b": POINT, "c": {**POINT, "additionalProperties": INT}}}
     client = served("3.0.3", {"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": schema}}}})
-    begun = time.perf_counter()
+    begun = time.process_time()
     answer = client.post("/x", content="&".join(f"f{i}=1" for i in range(90_000)), headers=FORM_FIELDS)
     assert (answer.status_code, len(SEEN[0]["body"])) == (200, 90_000)
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 FORM_FIELDS = {"Content-Type": "application/x-www-form-urlencoded"}
