@@ -14,6 +14,7 @@ from joserfc.jwk import ECKey
 
 from resource_server.command import cli
 from resource_server.doctor import command
+from resource_server.doctor.calling import difference
 from resource_server.doctor.configuration import configuration_findings
 from resource_server.doctor.findings import Finding, Verdict
 from resource_server.doctor.report import Report
@@ -174,12 +175,18 @@ def raising(error: Exception) -> Callable[[httpx.Request], httpx.Response]:
         (lambda _: streamed(200, {"Content-Encoding": "br"}, b"x"), "Its answer is compressed, which nobody asked for"),
         (lambda _: streamed(200, {"Content-Encoding": "gzip"}, b"x"), "Its answer is damaged on the way"),
         (lambda _: httpx.Response(200, content=b" " * 600_000), "Its answer is longer than 512 KiB"),
-        (lambda _: httpx.Response(302, headers={"Location": "https://b.example.com/"}), "It leads to another host"),
+        (
+            lambda _: httpx.Response(302, headers={"Location": "https://b.example.com/"}),
+            "It redirects to another host: take the address from",
+        ),
         (
             lambda _: httpx.Response(200, json={"issuer": "https://b.example.com/"}),
             "Write AUTH0_DOMAIN as the",
         ),
-        (raising(httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")), "Its certificate is of no known"),
+        (
+            raising(httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")),
+            "Its certificate isn't valid here",
+        ),
         (raising(httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER]")), "What answers there speaks no TLS that fits"),
         (raising(httpx.ConnectError("[Errno -2] Name or service not known")), "Its host has no address: correct"),
         (raising(httpx.ConnectError("[Errno -3] Temporary failure in name resolution")), "Its host has no address now"),
@@ -378,6 +385,37 @@ def test_api_of_other_settings_is_told_from_this_one(tenant: Tenant, url: str) -
     refused = doctor(tenant, "--url", url, tenant.token(aud="b"), AUTH0_AUDIENCE="b")
     assert refused.exit_code == 1
     assert "Compare AUTH0_AUDIENCE there and here." in refused.output
+
+
+def judged(check: str, refusal: str | None) -> Finding:
+    """What has come of a check: nothing, or a refusal."""
+    return Finding(check, Verdict.FAILED if refusal else Verdict.PASSED, meaning=refusal or "")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "meaning", "advice"),
+    [
+        (None, None, "", ""),
+        (Refusal.EXPIRED, Refusal.EXPIRED, "", ""),
+        (Refusal.AUDIENCE, Refusal.EXPIRED, "Both refuse it, for different reasons.", "Compare AUTH0_AUDIENCE"),
+        (Refusal.UNKNOWN_KEY, None, "The API holds other keys", "It looks again within a minute"),
+        (None, Refusal.UNKNOWN_KEY, "The API holds other keys", "It looks again within a minute"),
+        (None, Refusal.SIGNATURE, "The API holds other keys", "It looks again within a minute"),
+        (Refusal.EXPIRED, None, "The API's clock is another", "Compare the clocks"),
+        (None, Refusal.NOT_YET_VALID, "The API's clock is another", "Compare the clocks"),
+        (Refusal.ISSUER, None, "The API has other settings", "Compare AUTH0_DOMAIN"),
+        (None, Refusal.CLAIMS, "The API has other settings", "Compare TOKEN_SUBJECT"),
+        (None, Refusal.NOT_ACCEPTED, "The API has other settings", "Compare AUTH0_DOMAIN, AUTH0_AUDIENCE, the other"),
+        ("No such problem.", None, "These settings accept it", ""),
+        ("No such problem.", Refusal.EXPIRED, "", ""),
+    ],
+)
+def test_difference_to_a_running_api_is_explained(
+    theirs: str | None, ours: str | None, meaning: str, advice: str
+) -> None:
+    found = list(difference(judged("GET /", theirs), [judged("form", None), judged("it", ours)]))
+    assert len(found) == bool(meaning)
+    assert all(each.meaning.startswith(meaning) and each.advice.startswith(advice) for each in found)
 
 
 def test_server_that_does_not_answer_is_no_api_and_is_told_no_token_in_errors(tenant: Tenant) -> None:

@@ -75,7 +75,10 @@ def test_what_lacks_is_said(tenant: Tenant, shop: httpx.Client) -> None:  # noqa
 @pytest.mark.parametrize(
     ("claims", "advice"),
     [
-        ({"scope": "openid", "permissions": ["read:messages"]}, "Request scope=read:messages with the token, or let"),
+        (
+            {"scope": "openid", "permissions": ["read:messages"]},
+            "Request scope=read:messages with the token. Set TOKEN_PERMISSIONS=true only if",
+        ),
         ({"scope": "openid,read:messages"}, "Scopes are separated by spaces, not by commas"),
         ({"scope": "Read:Messages"}, "Scopes differ in capitals only: request scope=read:messages exactly so."),
         ({"scope": "openid"}, "Request scope=read:messages with the token; in Auth0"),

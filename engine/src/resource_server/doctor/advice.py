@@ -57,8 +57,7 @@ ADVICE: dict[Refusal, str] = {
     Refusal.ENCRYPTED: "Turn off JSON Web Encryption in the settings of the API in Auth0.",
     Refusal.MALFORMED: "It was cut, quoted or line-wrapped on its way. It has three parts of base64url, without `=`.",
     Refusal.ALGORITHM: (
-        "`alg` isn't one of `TOKEN_ALGORITHMS`. With `HS256`, make the API in Auth0 anew, with RS256: it "
-        "can't be changed."
+        "`alg` isn't one of `TOKEN_ALGORITHMS`. With `HS256`, set the signing algorithm of the API in Auth0 to RS256."
     ),
     Refusal.CRITICAL: "Auth0 issues no such token.",
     Refusal.TYPE: (
@@ -66,7 +65,8 @@ ADVICE: dict[Refusal, str] = {
         "response, not `id_token`."
     ),
     Refusal.ISSUER: (
-        "`iss` isn't one of `AUTH0_DOMAIN`: another tenant, or the tenant's other domain. Several go with commas."
+        "`iss` isn't one of `AUTH0_DOMAIN`. Request the token from one that it names; another belongs there only if it "
+        "is yours."
     ),
     Refusal.UNKNOWN_KEY: (
         "The issuer publishes no such key now: request a new token. After a new start of `make run` that is always so."
@@ -129,9 +129,12 @@ def _issuer(case: Case) -> Mistakes:
     yield host == "sts.windows.net" and any(tenant in url for url in trusted), version1
     common = any(part in url for url in trusted for part in ("/common/", "/organizations/"))
     yield common, "Each tenant of Entra has an issuer of its own: AUTH0_DOMAIN has to name those that are trusted."
-    http = "AD FS names itself with http://, which isn't taken: give it an https URL, Set-AdfsProperties -Identifier."
+    http = (
+        "AD FS's access tokens name their issuer with http://, and aren't taken. To change it affects all its clients."
+    )
     yield case.provider == "AD FS" and issuer.startswith("http://"), http
-    yield case.provider in ("Azure AD B2C", "Entra External ID"), _BY_ID
+    by_id = host in hosts and host.endswith(".b2clogin.com")
+    yield by_id or all(each.endswith(".ciamlogin.com") for each in (host, *hosts)), _BY_ID
     yield host in hosts, _STRANGER.format(name)
     realm = issuer.partition("/realms/")[2]
     address = "Keycloak names itself by the address that it is asked at: have it use one, with its option hostname."
@@ -140,7 +143,7 @@ def _issuer(case: Case) -> Mistakes:
     yield case.settings.development_issuer, development
     of_both = host.endswith(".auth0.com") != any(each.endswith(".auth0.com") for each in hosts)
     elsewhere = not any(map(is_local, (issuer, *trusted)))
-    yield of_both and elsewhere and case.provider in ("", "Auth0"), _CUSTOM_DOMAIN.format(name)
+    yield of_both and elsewhere and case.provider in ("", "Auth0"), _CUSTOM_DOMAIN
     yield True, f"The issuer is {name}, and AUTH0_DOMAIN names no such: request the token from one it names."
 
 
@@ -149,12 +152,12 @@ _BY_ID = (
     "tenant's metadata, and METADATA_URL as where those are."
 )
 _STRANGER = (
-    "Another issuer at the same host made it, {}, perhaps a stranger's. Request the token from the one that "
-    "AUTH0_DOMAIN names; to trust another is a decision about whose tokens are taken."
+    "It says that another issuer at the same host made it, {}, perhaps a stranger's. Request the token from the "
+    "one that AUTH0_DOMAIN names; to trust another is a decision about whose tokens are taken."
 )
 _CUSTOM_DOMAIN = (
-    "A custom domain issues tokens of its own. If {} is your tenant's, AUTH0_DOMAIN may name it, too; whose it is, the "
-    "token itself can't prove."
+    "Auth0's custom domains issue tokens of their own: request it from the one that AUTH0_DOMAIN names. Add another "
+    "only if Auth0's dashboard lists it as yours."
 )
 
 
@@ -165,8 +168,6 @@ def _audience(case: Case) -> Mistakes:
     exactly = "ask for the audience exactly as AUTH0_AUDIENCE has it."
     yield any(name.rstrip("/") == wanted.rstrip("/") for name in named), f"Only the final slash differs: {exactly}"
     yield any(name.lower() == wanted.lower() for name in named), f"Only capitals differ: {exactly}"
-    same = any(name.removeprefix("api://") == wanted.removeprefix("api://") for name in named)
-    yield same, "Only api:// differs, Entra's version 1 has it and 2 doesn't: write AUTH0_AUDIENCE as its tokens do."
     request = "request one with audience= and AUTH0_AUDIENCE."
     management = any(name.endswith("/api/v2/") for name in named)
     yield management, f"This token is for Auth0's Management API: {request}"
@@ -180,15 +181,19 @@ def _audience(case: Case) -> Mistakes:
     yield provider == "Zitadel", project
     clients = [case.claims.get(name) for name in ("azp", "client_id", "cid")]
     yield wanted in clients, "AUTH0_AUDIENCE is a Client ID: set it to the API's identifier."
-    scope = f"Request a token with scope={wanted}/.default, or a scope below it: this one is for another API."
-    yield provider.startswith("Entra"), scope
-    yield True, f"Request a token with audience={wanted}: this one is for another API."
+    yield provider in ("Entra", "Entra External ID"), _CLIENT_ID
+    audience = f"audience={wanted}" if provider in ("", "Auth0") else wanted
+    yield True, f"Request a token {'with' if '=' in audience else 'for'} {audience}: this one is for another API."
 
 
+_CLIENT_ID = (
+    "Entra's tokens of version 2 name an API by its Client ID: set AUTH0_AUDIENCE to this API's, from the app "
+    "registration, and request a scope of this API."
+)
 _OKTA = "Okta's org server issues tokens that only Okta can check: request one from a custom authorization server."
 _NO_AUDIENCE = {
     "": "The token names no audience (aud): have the authorization server issue it for this API.",
-    "Cognito": "Cognito's tokens name no audience (aud): send resource= with the request, or have a trigger add it.",
+    "Cognito": "Cognito's access tokens name no audience (aud), unless the request names one with resource=.",
     "Keycloak": "The token names no audience (aud): add an audience mapper for AUTH0_AUDIENCE to the client.",
     "Clerk": "Clerk's session tokens name no audience (aud): make a JWT template with one, and send its tokens.",
 }
@@ -250,7 +255,7 @@ def _claims(case: Case) -> Mistakes:
     if check is None:
         return
     lacking = [name for name in check.of if name not in case.claims]
-    light = "Keycloak's lightweight tokens lack sub: turn that off for the client, or give it the scope basic."
+    light = "Keycloak's lightweight tokens lack sub: have its mapper add it to them, or turn them off for the client."
     yield lacking == ["sub"] and case.provider == "Keycloak", light
     add = "have the issuer add it"
     yield lacking == ["sub"], f"The token lacks sub, which names who calls: {add}, or set TOKEN_SUBJECT=false."
@@ -349,14 +354,14 @@ _STATUSES = {
 _OTHERWISE = "Correct AUTH0_DOMAIN, or let this machine reach it: DNS, firewall, HTTPS_PROXY, certificates."
 _SAID = {
     "can't be asked": "Correct the environment: a file that isn't there, or a proxy that needs `httpx[socks]`.",
-    "CERTIFICATE_VERIFY_FAILED": "Its certificate is of no known authority: name that authority's in SSL_CERT_FILE.",
+    "CERTIFICATE_VERIFY_FAILED": "Its certificate isn't valid here: see its date and host; SSL_CERT_FILE is for your own CA.",
     "SSL": "What answers there speaks no TLS that fits: look at the port, and at the proxy on the way.",
     "Name or service": "Its host has no address: correct AUTH0_DOMAIN, or DNS on this machine.",
     "No address": "Its host has no address: correct AUTH0_DOMAIN, or DNS on this machine.",
     "name resolution": "Its host has no address now: look at DNS on this machine.",
     "refused": "Nothing listens there: correct AUTH0_DOMAIN, or start it; a firewall may refuse, too.",
     "Timeout": "Nobody answers in time: a firewall on the way perhaps, or HTTPS_PROXY isn't set.",
-    "to another origin": "It leads to another host: name that one in AUTH0_DOMAIN, METADATA_URL or JWKS_URL.",
+    "to another origin": "It redirects to another host: take the address from your provider's console, never from that.",
     "encoded as": "Its answer is compressed, which nobody asked for: have what is in front of it leave it as it is.",
     "no gzip": "Its answer is damaged on the way: look at the proxy or cache in front of it.",
     "too long": "Its answer is longer than 512 KiB: that is no issuer's document.",

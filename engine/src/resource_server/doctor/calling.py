@@ -63,7 +63,7 @@ def difference(answered: Finding, walked: list[Finding]) -> Iterator[Finding]:
     """
     failed = next((finding for finding in walked if finding.failed), None)
     theirs = next((each for each in Refusal if each.value == answered.meaning), None)
-    if answered.verdict is Verdict.WARNING or (failed is None) != answered.failed:
+    if (failed is None) != answered.failed:  # both accept it, or neither does
         if failed and theirs and failed.meaning != theirs.value:
             yield _differs("Both refuse it, for different reasons.", _SETTINGS.get(theirs, _ALL))
         return

@@ -95,7 +95,7 @@ def _contract(factory: str, settings: Settings) -> Iterator[Finding]:
     for route, callers in app.beside.items():
         yield Finding("beside it", Verdict.PASSED, route, meaning=callers)
     scopes = " ".join(declared_scopes(contract)) or "none"
-    counts = "scope, scp and permissions" if settings.permissions else "scope and scp"
+    counts = ", ".join((*settings.scope_claims, *(("permissions",) if settings.permissions else ())))
     yield Finding("scopes", Verdict.PASSED, scopes, meaning=f"They are looked for in {counts}.")
 
 

@@ -85,6 +85,13 @@ def provider_of(said: Said) -> str:
     return next((name for name, fits in _PROVIDERS if fits(said)), "")
 
 
+SHARED = {
+    "GitHub Actions": "Anybody's workflow can get this audience: have your own code check repository_owner_id.",
+    "GitLab": "Anybody's pipeline can get this audience: have your own code check namespace_id.",
+    "Google": "Anybody's program can get this audience: have your own code check sub or email.",
+}
+"""Whose issuer everybody may use, who then chooses the audience; and what has to be checked as well."""
+
 _ADVICE = {
     "dpop_proof": "This is a DPoP proof: it belongs in the header field DPoP, beside 'Authorization: DPoP <token>'.",
     "logout_token": "This is a logout token, which tells an application that a session ended: send the access token.",
@@ -154,7 +161,7 @@ _GRANTS = ("scope", "scp", "permissions", "roles", "gty", "client_id", "cid", "r
 
 
 def _grants(said: Said) -> bool:
-    """Whether it has what access tokens have, and nothing else."""
+    """Whether it has what access tokens have, and tokens of no other kind."""
     return any(name in said.claims for name in _GRANTS)
 
 

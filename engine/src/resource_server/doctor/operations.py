@@ -124,10 +124,10 @@ def _advice(token: AccessToken, missing: list[str]) -> str:
     names = " ".join(missing)
     permitted = token.get("permissions")
     if isinstance(permitted, list) and set(missing) <= set(permitted):
-        return f"Request scope={names} with the token, or let permissions count with TOKEN_PERMISSIONS=true."
+        return f"Request scope={names} with the token. Set TOKEN_PERMISSIONS=true only if {_EVERY_CLIENT}."
     for claim in _OTHER_CLAIMS:
         if granted_scopes(token, claim).issuperset(missing):
-            return f"The token has it in {claim}: let that count with TOKEN_SCOPE_CLAIMS=scope,scp,{claim}."
+            return f"Request scope={names}. Add {claim} to TOKEN_SCOPE_CLAIMS only if {_EVERY_CLIENT}."
     granted = " ".join(token.scopes)
     if set(missing) <= set(granted.replace(",", " ").replace(";", " ").split()):
         return "Scopes are separated by spaces, not by commas: have the issuer write them so."
@@ -136,6 +136,7 @@ def _advice(token: AccessToken, missing: list[str]) -> str:
     return f"Request scope={names} with the token; in Auth0 the permission must exist, and the machine or user have it."
 
 
+_EVERY_CLIENT = "every client may do all that its user may"
 _OTHER_CLAIMS = ("roles", "realm_access.roles", "cognito:groups", "groups", "authorities")
 """Where other issuers than Auth0 say what may be done."""
 

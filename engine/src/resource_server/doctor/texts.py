@@ -153,6 +153,7 @@ _SERVICES = {
     r"xox[abprs]-": "Slack",
     r"EAA[A-Z]": "Facebook",
     r"glpat-": "GitLab",
+    r"sb_(secret|publishable)_": "Supabase",
     r"sk[-_]|pk_|rk_": "another service",
     r"A[KS]IA[0-9A-Z]{16}$": "AWS",
 }

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 from resource_server.doctor.advice import ADVICE, CLOCKS, Case, advice, in_milliseconds, reaching
 from resource_server.doctor.findings import Finding, Verdict, duration, moment, shown
-from resource_server.doctor.jwts import kind_of_jwt
+from resource_server.doctor.jwts import SHARED, kind_of_jwt
 from resource_server.doctor.texts import Kind, Presented, kind_of, presented_as
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
@@ -82,12 +82,20 @@ def walk(text: str, settings: Settings, now: float, proof: str | None = None) ->
     walked.findings += _rows(CHECKS, case, case.claims, expected)
     walked.findings += _binding(case, walked.presented, proof)
     if not walked.failed:
-        if walked.kind.advice:
-            meaning = "It is accepted, as nothing that is checked tells it from an access token."
-            walked.findings.append(Finding("kind", Verdict.WARNING, walked.kind.name, "", meaning, walked.kind.advice))
+        walked.findings += _accepted(walked.kind, case.provider)
         scopes = granted_scopes(case.claims, *validator.scope_claims)
         walked.access_token = AccessToken(case.claims, scopes)
     return walked
+
+
+def _accepted(kind: Kind, provider: str) -> Iterator[Finding]:
+    """What is to be said of a token although it is accepted."""
+    if provider in SHARED:
+        meaning = "It is accepted, but this issuer's tokens are everybody's."
+        yield Finding("kind", Verdict.WARNING, kind.name, "", meaning, SHARED[provider])
+    elif kind.advice:
+        meaning = "It is accepted, as nothing that is checked tells it from an access token."
+        yield Finding("kind", Verdict.WARNING, kind.name, "", meaning, kind.advice)
 
 
 def recognized(text: str) -> Walk:
@@ -129,8 +137,8 @@ def _rows(checks: tuple[Check[Refusal], ...], case: Case, members: dict[str, Any
         failed = [check for check in rows if check in failing]
         for check in failed:
             found = _values(check.of, members, case.now)
-            if len(rows) > 1 and check.of[0] in members:  # their name doesn't say which
-                found = f"{check.of[0]} {found}" if len(check.of) == 1 else found
+            if len(rows) > 1 and len(check.of) == 1 and check.of[0] in members:
+                found = f"{check.of[0]} {found}"  # which of the rows it is
             yield _refused(name, check.refusal, found, _must(check, case), case._replace(row=check))
         if not failed and not unusable.isdisjoint(names):
             yield Finding(name, Verdict.NOT_CHECKED)
@@ -237,13 +245,9 @@ def _binding(case: Case, presented: Presented, proof: str | None) -> Iterator[Fi
         yield from _proof(proof, thumbprint, presented.token, case)
 
 
-class _Flawed(NamedTuple):
-    flaw: Flaw
-    found: str = ""
-    expected: str = ""
-
-    def finding(self, name: str, remedy: str) -> Finding:
-        return Finding(f"proof's {name}", Verdict.FAILED, self.found, self.expected, self.flaw.value, remedy)
+def _flawed(name: str, flaw: Flaw, found: str = "", expected: str = "") -> Finding:
+    """A check of a proof that has failed, with what the API answers then."""
+    return Finding(f"proof's {name}", Verdict.FAILED, found, expected, flaw.value, _OF_PROOFS[flaw])
 
 
 def _proof(proof: str, thumbprint: str, token: str, case: Case) -> Iterator[Finding]:
@@ -251,7 +255,7 @@ def _proof(proof: str, thumbprint: str, token: str, case: Case) -> Iterator[Find
     try:
         jwt, key = parsed_proof((proof.removeprefix("DPoP:").strip(),))
     except InvalidProof as error:
-        yield _Flawed(error.refusal).finding("form", _OF_PROOFS[error.refusal])
+        yield _flawed("form", error.refusal)
         return
     found = f"{shown(jwt.header.get('alg'))}, the key's thumbprint is {key.thumbprint}"
     yield Finding("proof's form", Verdict.PASSED, found)
@@ -261,7 +265,7 @@ def _proof(proof: str, thumbprint: str, token: str, case: Case) -> Iterator[Find
         remedy = ADVICE[Refusal.OTHER_KEY]
         yield Finding("proof's key", Verdict.FAILED, key.thumbprint, thumbprint, Refusal.OTHER_KEY.value, remedy)
     if not verify_signature(key.alg, key.key, jwt.signing_input, jwt.signature):
-        yield _Flawed(Flaw.SIGNATURE).finding("signature", _OF_PROOFS[Flaw.SIGNATURE])
+        yield _flawed("signature", Flaw.SIGNATURE)
         return
     base, url = case.settings.base_url or "", str(jwt.claims.get("htu"))
     below = url if url.startswith(f"{base}/") and "?" not in url and "#" not in url else f"{base}/"
@@ -269,7 +273,7 @@ def _proof(proof: str, thumbprint: str, token: str, case: Case) -> Iterator[Find
     failing = list(broken(PROOF_CHECKS, jwt.claims, expected))
     for check in failing:
         values, must = _values(check.of, jwt.claims, case.now), f"below {base}" if check.name == "URI" else check.must
-        yield _Flawed(check.refusal, values, must).finding(check.name, _OF_PROOFS[check.refusal])
+        yield _flawed(check.name, check.refusal, values, must)
     if not failing:
         made_for = f"{shown(jwt.claims['htm'])} {shown(url)}, {moment(jwt.claims['iat'], case.now)}"
         meaning = "Whether it has been used before, and needs a nonce, the API knows."
