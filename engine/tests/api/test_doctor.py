@@ -177,7 +177,7 @@ def raising(error: Exception) -> Callable[[httpx.Request], httpx.Response]:
         (lambda _: httpx.Response(200, content=b" " * 600_000), "Its answer is longer than 512 KiB"),
         (
             lambda _: httpx.Response(302, headers={"Location": "https://b.example.com/"}),
-            "It redirects to another host: take the address from",
+            "It redirects to another host: ask your provider",
         ),
         (
             lambda _: httpx.Response(200, json={"issuer": "https://b.example.com/"}),

@@ -354,14 +354,14 @@ _STATUSES = {
 _OTHERWISE = "Correct AUTH0_DOMAIN, or let this machine reach it: DNS, firewall, HTTPS_PROXY, certificates."
 _SAID = {
     "can't be asked": "Correct the environment: a file that isn't there, or a proxy that needs `httpx[socks]`.",
-    "CERTIFICATE_VERIFY_FAILED": "Its certificate isn't valid here: see its date and host; SSL_CERT_FILE is for your own CA.",
+    "CERTIFICATE_VERIFY_FAILED": "Its certificate isn't valid here: look at its date and host, and last at SSL_CERT_FILE.",
     "SSL": "What answers there speaks no TLS that fits: look at the port, and at the proxy on the way.",
     "Name or service": "Its host has no address: correct AUTH0_DOMAIN, or DNS on this machine.",
     "No address": "Its host has no address: correct AUTH0_DOMAIN, or DNS on this machine.",
     "name resolution": "Its host has no address now: look at DNS on this machine.",
     "refused": "Nothing listens there: correct AUTH0_DOMAIN, or start it; a firewall may refuse, too.",
     "Timeout": "Nobody answers in time: a firewall on the way perhaps, or HTTPS_PROXY isn't set.",
-    "to another origin": "It redirects to another host: take the address from your provider's console, never from that.",
+    "to another origin": "It redirects to another host: ask your provider for the address, don't follow it.",
     "encoded as": "Its answer is compressed, which nobody asked for: have what is in front of it leave it as it is.",
     "no gzip": "Its answer is damaged on the way: look at the proxy or cache in front of it.",
     "too long": "Its answer is longer than 512 KiB: that is no issuer's document.",
