@@ -354,7 +354,7 @@ _STATUSES = {
 _OTHERWISE = "Correct AUTH0_DOMAIN, or let this machine reach it: DNS, firewall, HTTPS_PROXY, certificates."
 _SAID = {
     "can't be asked": "Correct the environment: a file that isn't there, or a proxy that needs `httpx[socks]`.",
-    "CERTIFICATE_VERIFY_FAILED": "Its certificate isn't valid here: look at its date and host, and last at SSL_CERT_FILE.",
+    "CERTIFICATE_VERIFY_FAILED": "Its certificate isn't valid here: see its date and host, and last SSL_CERT_FILE.",
     "SSL": "What answers there speaks no TLS that fits: look at the port, and at the proxy on the way.",
     "Name or service": "Its host has no address: correct AUTH0_DOMAIN, or DNS on this machine.",
     "No address": "Its host has no address: correct AUTH0_DOMAIN, or DNS on this machine.",
