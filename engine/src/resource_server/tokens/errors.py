@@ -264,6 +264,18 @@ class InsufficientScope(SecurityError):
         return {"error": self.error, "scope": self.required}
 
 
+class InsufficientClaims(DescribedError):
+    """The access token is valid, but claims of it aren't what the contract requires. Their values aren't told."""
+
+    status_code = HTTPStatus.FORBIDDEN
+    error = "insufficient_claims"
+
+    def __init__(self, claims: Sequence[str]) -> None:
+        said = ", ".join(claims)
+        super().__init__(f"The access token lacks a claim that this operation requires, or has another value: {said}")
+        self.claims = claims
+
+
 class AccessDenied(SecurityError):
     """The access token is valid, but a rule of the API's own refuses it. No challenge: no other scope would help.
 
