@@ -74,14 +74,14 @@ def claim_at(claims: Claims, name: str) -> Any:
     A name with dots leads into claims within claims, like `realm_access.roles` or `https://example.com/app.plan`: the
     longest claim that it begins with, and of that the member that each further part names.
     """
-    first, rest = name, ""
+    first, rest = name, list[str]()
     while first not in claims:
         first, dot, last = first.rpartition(".")
         if not dot:
             return None
-        rest = f"{last}.{rest}" if rest else last
+        rest.insert(0, last)
     value: Any = claims[first]
-    for part in rest.split(".") if rest else ():
+    for part in rest:
         value = value.get(part) if isinstance(value, dict) else None
     return value
 
