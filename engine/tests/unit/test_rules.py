@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from resource_server.tokens.claims import claim_at, granted_scopes
-from resource_server.tokens.rules import EQUALS_PATH_PARAMETER, ClaimRule, good_claims, set_claim, unmet
+from resource_server.tokens.rules import EQUALS_PATH_PARAMETER, ClaimRule, good_claims, set_claim, unmet, values_of
+from tests.application_mutants import CLAIM_RULES, Mutant
+from tests.oracle import has_claims
 
 PATH = {"org_id": "org_1", "number": "7"}
 
@@ -70,15 +72,13 @@ def test_claims_are_told_in_order_and_once() -> None:
 
 values = st.sampled_from(["a", "b", 1, 0, True, False, 1.5])
 named = st.sampled_from(["x", "x.y", "z", "https://example.com/app.z", "https://example.com"])
-rules_ = st.lists(
-    st.one_of(
-        st.builds(ClaimRule, named, st.just("equals"), values),
-        st.builds(ClaimRule, named, st.just("oneOf"), st.lists(values, min_size=1)),
-        st.builds(ClaimRule, named, st.just("contains"), values | st.lists(values, min_size=1)),
-        st.builds(ClaimRule, named, st.just("containsOneOf"), st.lists(values, min_size=1)),
-    ),
-    max_size=4,
+a_rule = st.one_of(
+    st.builds(ClaimRule, named, st.just("equals"), values),
+    st.builds(ClaimRule, named, st.just("oneOf"), st.lists(values, min_size=1)),
+    st.builds(ClaimRule, named, st.just("contains"), values | st.lists(values, min_size=1)),
+    st.builds(ClaimRule, named, st.just("containsOneOf"), st.lists(values, min_size=1)),
 )
+rules_ = st.lists(a_rule, max_size=4)
 
 
 @given(rules_)
@@ -115,6 +115,57 @@ def test_claim_that_is_set_is_found(name: str, value: Any) -> None:
     claims: dict[str, Any] = {}
     set_claim(claims, name, value)
     assert claim_at(claims, name) is value
+
+
+def looking_like(value: Any) -> list[Any]:
+    """A value, and others that might pass for it."""
+    alike = [value, str(value), f" {value}", [value], [[value]], [str(value), 0], {str(value): value}, None]
+    is_text = isinstance(value, str) and not value.isdigit()
+    return [*alike, *([f"{value}{value}"] if is_text else [bool(value), int(value), float(value)])]
+
+
+def claims_of(rules: list[ClaimRule], path: dict[str, str]) -> st.SearchStrategy[dict[str, Any]]:
+    """Claims of those names, most of them nearly good."""
+    compared = [value for rule in rules for value in values_of(path.get(str(rule.value), rule.value))]
+    near = [each for value in compared for each in looking_like(value)]
+    near += [value for rule in rules for value in (rule.value, values_of(rule.value))]
+    value = st.sampled_from([*near, 1, True, "1"])
+    inner = st.dictionaries(st.sampled_from(["y", "z"]), value, max_size=2)
+    names = st.sampled_from(
+        ["x", "x.y", "z", "https://example.com/app", "https://example.com/app.z", "https://example"]
+    )
+    return st.dictionaries(names, value | inner, max_size=4)
+
+
+def agree(examples: int) -> None:
+    """Compare with the oracle.
+
+    Raises:
+        AssertionError: It finds other claims to be good.
+    """
+    path = {"org": "a", "number": "1"}
+    of_path = st.builds(ClaimRule, named, st.just(EQUALS_PATH_PARAMETER), st.sampled_from(["org", "number"]))
+
+    @settings(max_examples=examples, database=None, deadline=None, phases=[Phase.generate], report_multiple_bugs=False)
+    @given(st.data(), st.lists(a_rule | of_path, min_size=1, max_size=2))
+    def check(data: st.DataObject, rules: list[ClaimRule]) -> None:
+        claims = data.draw(claims_of(rules, path))
+        for claim, keyword, value in rules:
+            expected = has_claims({claim: {keyword: value}}, claims, path)
+            assert (unmet([ClaimRule(claim, keyword, value)], claims, path) == []) is expected
+
+    check()
+
+
+def test_claims_are_good_where_the_oracle_finds_them_so() -> None:
+    agree(1_000)
+
+
+@pytest.mark.parametrize("mutant", CLAIM_RULES, ids=lambda mutant: mutant.what)
+def test_oracle_notices_another_comparison(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutant.change(monkeypatch)
+    with pytest.raises(AssertionError):
+        agree(3_000)
 
 
 @pytest.mark.parametrize(("rule", "said"), [

@@ -22,7 +22,7 @@ from resource_server.contract.spec import (
 from resource_server.contract.structure import places, written
 from resource_server.contract.types import SEQUENCES
 from resource_server.tokens.errors import QUOTABLE
-from resource_server.tokens.rules import EQUALS_PATH_PARAMETER, KEYWORDS, good_claims, unmet
+from resource_server.tokens.rules import EQUALS_PATH_PARAMETER, good_claims, rules_of, unmet
 
 _VALIDATORS = {
     "oauth2": "x-tokenInfoFunc",
@@ -213,29 +213,10 @@ def _claims_complaints(contract: Contract) -> Iterator[str]:
     for kind, pointer, node in places(contract):
         if kind not in ("document", "operation") or not isinstance(node, dict) or _CLAIMS not in node:
             continue
-        place, required = written((*pointer, _CLAIMS)), node[_CLAIMS]
-        if not isinstance(required, dict) or not required:
-            yield f"{place}: it must be an object, {_CLAIMS_HINT}"
-            continue
-        for claim, requirement in required.items():
-            if not isinstance(claim, str) or not QUOTABLE.fullmatch(claim):
-                yield f"{place}: {claim!r} can't be named in a challenge: use ASCII without quotes and backslashes"
-            if not isinstance(requirement, dict) or not requirement:
-                yield f"{place}: say what {claim!r} must be, {_CLAIMS_HINT}"
-                continue
-            for keyword, value in requirement.items():
-                yield from (f"{place}: {claim!r}: {wrong}" for wrong in _keyword_complaints(keyword, value))
-
-
-_CLAIMS_HINT = "like `org_id: {equalsPathParameter: org_id}` or `plan: {oneOf: [pro, team]}`"
-
-
-def _keyword_complaints(keyword: Any, value: Any) -> Iterator[str]:
-    if keyword not in KEYWORDS:
-        close = get_close_matches(str(keyword), KEYWORDS, 1) or KEYWORDS
-        yield f"{keyword!r} means nothing: write {' or '.join(close)}"
-    elif not KEYWORDS[keyword].usable(value):
-        yield f"{keyword} takes {KEYWORDS[keyword].takes}"
+        try:
+            rules_of(node[_CLAIMS])
+        except ValueError as error:
+            yield f"{written((*pointer, _CLAIMS))}: {error}"
 
 
 def _rule_complaints(declared: Declared, compiled: Compiled) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from resource_server.contract.structure import at, parsed, reference, with_members
-from resource_server.tokens.rules import ClaimRule
+from resource_server.tokens.rules import ClaimRule, rules_of
 
 TOKEN_KINDS = ("oauth2", "openIdConnect", "bearer")
 """The kinds of security schemes whose credentials are access tokens."""
@@ -83,10 +83,7 @@ def referred(contract: Contract, target: str) -> Any:
 def claim_rules(contract: Contract, operation: Mapping[str, Any] = MappingProxyType({})) -> tuple[ClaimRule, ...]:
     """What a contract requires of claims, and an operation in addition; for operations that take access tokens."""
     return tuple(
-        ClaimRule(claim, keyword, value)
-        for holder in (contract, operation)
-        for claim, requirement in holder.get("x-claims", {}).items()
-        for keyword, value in requirement.items()
+        rule for holder in (contract, operation) if "x-claims" in holder for rule in rules_of(holder["x-claims"])
     )
 
 

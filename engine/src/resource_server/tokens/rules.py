@@ -3,10 +3,12 @@
 import copy
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
+from difflib import get_close_matches
 from types import NoneType
 from typing import Any, NamedTuple
 
 from resource_server.tokens.claims import Claims, claim_at
+from resource_server.tokens.errors import QUOTABLE
 
 
 class ClaimRule(NamedTuple):
@@ -45,6 +47,31 @@ class Keyword(NamedTuple):
     usable: Callable[[Any], bool]
     holds: Callable[[Any, Any], bool]
     says: str
+
+
+def rules_of(required: Any) -> list[ClaimRule]:
+    """The rules that an object lists: by the claim's name, by the keyword, a value.
+
+    Raises:
+        ValueError: They can't be enforced; the message says what to write.
+    """
+    if not isinstance(required, Mapping) or not required:
+        raise ValueError(f"it must be an object, {_LIKE}")
+    for claim, requirement in required.items():
+        if not isinstance(claim, str) or not QUOTABLE.fullmatch(claim):
+            raise ValueError(f"{claim!r} can't be named in a challenge: use ASCII without quotes and backslashes")
+        if not isinstance(requirement, Mapping) or not requirement:
+            raise ValueError(f"say what {claim!r} must be, {_LIKE}")
+        for keyword, value in requirement.items():
+            if keyword not in KEYWORDS:
+                close = get_close_matches(str(keyword), KEYWORDS, 1) or KEYWORDS
+                raise ValueError(f"{claim!r}: {keyword!r} means nothing: write {' or '.join(close)}")
+            if not KEYWORDS[keyword].usable(value):
+                raise ValueError(f"{claim!r}: {keyword} takes {KEYWORDS[keyword].takes}")
+    return [ClaimRule(claim, *each) for claim, requirement in required.items() for each in requirement.items()]
+
+
+_LIKE = "like `org_id: {equalsPathParameter: org_id}` or `plan: {oneOf: [pro, team]}`"
 
 
 def unmet(rules: Iterable[ClaimRule], claims: Claims, path: Mapping[str, str]) -> list[str]:
