@@ -9,8 +9,7 @@ import time
 
 import pytest
 
-from resource_server.doctor.command import report_on
-from resource_server.doctor.report import as_json, as_text
+from resource_server.doctor.command import as_json, as_text, report_on
 from resource_server.settings import Settings
 from tests.doctor_cases import SAID, Said
 from tests.sample import SPECIFICATION

@@ -63,9 +63,7 @@ class IssuerError(Exception):
         fault: What is wrong with what it answers; without one its cause says why there is no answer.
     """
 
-    def __init__(
-        self, message: str, retry_after: float | None = None, *, fault: IssuerFault | None = None
-    ) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, *, fault: IssuerFault | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.fault = fault
