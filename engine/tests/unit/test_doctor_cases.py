@@ -31,6 +31,6 @@ def test_advice_fits_what_was_sent(tenant: Tenant, settings: Settings, said: Sai
 
 
 def test_cases_are_many_and_each_names_its_thread() -> None:
-    assert len(SAID) >= 120
+    assert len(SAID) >= 170
     assert len({said.name for said in SAID}) == len(SAID)
     assert all(re.fullmatch(r"https://[\w.-]+/[\w./#-]+", said.source) for said in SAID)

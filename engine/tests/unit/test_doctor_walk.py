@@ -224,6 +224,17 @@ def test_proof_is_walked_through_too(tenant: Tenant, settings: Settings, changes
     assert bool(walked.advice) == bool(failing)
 
 
+def test_proof_for_the_address_behind_the_proxy_is_told_what_clients_call(tenant: Tenant, settings: Settings) -> None:
+    token, reached = tenant.token(cnf=PROVER.cnf), dataclasses.replace(settings, **REACHED)
+    proof = PROVER.forged("GET", URL, token, htu=URL.replace("https", "http"))
+    advised = walk(f"DPoP {token}", reached, time.time(), proof).advice
+    assert advised.startswith("htu has to be the URL as the client calls it")
+    assert "PUBLIC_URL" in advised
+    without = walk(f"DPoP {token}", reached, time.time())
+    assert without.failed is None
+    assert without.findings[-1].meaning == "The proof that goes with it isn't looked at: give it with --proof."
+
+
 def test_proof_of_another_key_or_none_is_said(tenant: Tenant, settings: Settings) -> None:
     token, reached = tenant.token(cnf=PROVER.cnf), dataclasses.replace(settings, **REACHED)
     other = walk(f"DPoP {token}", reached, time.time(), Prover().forged("GET", URL, token))
