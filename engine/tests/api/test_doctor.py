@@ -193,7 +193,7 @@ CONNECTING = httpx.ConnectError("")
         (lambda _: httpx.Response(200, content=b" " * 600_000), "Its answer is longer than 512 KiB"),
         (
             lambda _: httpx.Response(302, headers={"Location": "https://b.example.com/"}),
-            "It redirects to another host: ask your provider",
+            "It redirects to another host, or in circles: ask your provider",
         ),
         (
             lambda _: httpx.Response(200, json={"issuer": "https://b.example.com/"}),

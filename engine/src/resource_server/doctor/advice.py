@@ -60,39 +60,19 @@ ADVICE: dict[Refusal, str] = {
     ),
     Refusal.ENCRYPTED: "Have it issued without encryption; in Auth0 turn that off in the settings of the API.",
     Refusal.MALFORMED: "It was cut, quoted or line-wrapped on its way. It has three parts of base64url, without `=`.",
-    Refusal.ALGORITHM: (
-        "`alg` isn't one of `TOKEN_ALGORITHMS`. With `HS256`, set the signing algorithm of the API in Auth0 to RS256."
-    ),
+    Refusal.ALGORITHM: "`alg` isn't one of `TOKEN_ALGORITHMS`. With `HS256`, set the API in Auth0 to RS256.",
     Refusal.CRITICAL: "Hardly any provider issues such tokens: have the issuer leave `crit` and `b64` out.",
-    Refusal.TYPE: (
-        "Its type or its claims are those of an ID token or a logout token. Use `access_token` of the token "
-        "response, not `id_token`."
-    ),
-    Refusal.ISSUER: (
-        "`iss` isn't one of `AUTH0_DOMAIN`. Request the token from one that it names; another belongs there only if it "
-        "is yours."
-    ),
-    Refusal.UNKNOWN_KEY: (
-        "The issuer publishes no such key now: request a new token. After a new start of `make run` that is always so."
-    ),
+    Refusal.TYPE: "Its type or claims are an ID token's or a logout token's. Send `access_token`, not `id_token`.",
+    Refusal.ISSUER: "It isn't from one of `AUTH0_DOMAIN`: request it from one. Add another only if it is yours.",
+    Refusal.UNKNOWN_KEY: "The issuer publishes no such key now: request a new token. Each `make run` has new keys.",
     Refusal.SIGNATURE: "It was altered, or copied without its end.",
-    Refusal.CLAIMS: (
-        "`sub` and `exp` are required, and each claim of its type. An action that adds claims may have overwritten one."
-    ),
-    Refusal.AUDIENCE: (
-        "`aud` doesn't name `AUTH0_AUDIENCE`, to the character: mind the final slash. An ID token has the "
-        "Client ID here."
-    ),
-    Refusal.EXPIRED: (
-        "Tokens aren't renewed by the API. If it has just been issued, a clock is wrong; `TOKEN_LEEWAY` "
-        "allows for seconds."
-    ),
+    Refusal.CLAIMS: "`sub` and `exp` must be there, each claim of its type. An action may have overwritten one.",
+    Refusal.AUDIENCE: "`aud` doesn't name `AUTH0_AUDIENCE`, to the character. ID tokens have the Client ID there.",
+    Refusal.EXPIRED: "The API renews no tokens: request a new one. If this one is new, a clock is wrong.",
     Refusal.NOT_YET_VALID: "`nbf` is in the future, by more than `TOKEN_LEEWAY`.",
     Refusal.TOO_OLD: "It is older than `TOKEN_MAX_AGE`, or doesn't say how old it is (`iat`).",
-    Refusal.NOT_ACCEPTED: (
-        "A function of your own, which `x-tokenInfoFunc` or `x-bearerInfoFunc` names, has returned `None`."
-    ),
-    Refusal.SENDER_CONSTRAINED: ("It has `cnf`. Send it as `DPoP` with a proof; the API must know its `PUBLIC_URL`."),
+    Refusal.NOT_ACCEPTED: "Your function, which `x-tokenInfoFunc` or `x-bearerInfoFunc` names, has returned `None`.",
+    Refusal.SENDER_CONSTRAINED: "It has `cnf`. Send it as `DPoP` with a proof; the API must know its `PUBLIC_URL`.",
     Refusal.NOT_BOUND: "It was sent as `DPoP`. Request it with a proof at the token endpoint, or send it as `Bearer`.",
     Refusal.OTHER_BINDING: "Its `cnf` names a certificate (mutual TLS), or no `jkt`.",
     Refusal.OTHER_KEY: "The client has made a new key since it got the token. Keep the key as long as the token.",
@@ -151,7 +131,7 @@ _HOSTNAME = (
 )
 _BY_ID = (
     "The issuer's name has the tenant's id in it, not its name or policy: write AUTH0_DOMAIN as `issuer` is in your "
-    "tenant's metadata, and METADATA_URL as where those are."
+    "tenant's metadata, and METADATA_URL as where those are. Tokens of other tenants are strangers'."
 )
 _STRANGER = (
     "It says that another issuer at the same host made it, {}, perhaps a stranger's. Request the token from the "
@@ -188,7 +168,7 @@ _MAPPER = "add an audience mapper for AUTH0_AUDIENCE to the client."
 _NO_AUDIENCE = {
     "Cognito": "Cognito's access tokens have one only if the request names it with resource=.",
     "Keycloak": _MAPPER,
-    "Clerk": "Clerk's session tokens have none: make a JWT template with one, and send its tokens.",
+    "Clerk": "Clerk's session tokens have none: make a JWT template with one and send its tokens, or customize these.",
 }
 """By provider, what to do about a token without an audience."""
 
@@ -201,32 +181,27 @@ _OTHER_API = {
     "Supabase": "Supabase names the audience `authenticated` for every user: AUTH0_AUDIENCE has to be that.",
     "Firebase": "Firebase names the project's ID for an audience: AUTH0_AUDIENCE has to be that of your project.",
     "Okta (org server)": OF_OKTA,
-    "Okta": "Okta's audience stands in the settings of the authorization server: request a token from the server that "
-    "is for this API, and set AUTH0_AUDIENCE to what stands there.",
+    "Okta": "Okta's audience stands in the authorization server's settings: have AUTH0_AUDIENCE be that of yours.",
     "Zitadel": "Request the scope urn:zitadel:iam:org:project:id:<the project's id>:aud with the token.",
     "Entra": _CLIENT_ID.format("Entra's tokens of version 2"),
     "Entra External ID": _CLIENT_ID.format("Entra's tokens of version 2"),
     "Azure AD B2C": _CLIENT_ID.format("B2C's tokens"),
-    "PingOne": "PingOne's token is for the resource whose scopes are requested: request a scope of this API, a "
-    "resource whose audience is AUTH0_AUDIENCE.",
-    "Kubernetes": "The token is for another service: request one with `kubectl create token --audience`, or mount one "
-    "with `audience` in its serviceAccountToken, and write AUTH0_AUDIENCE there.",
+    "PingOne": "PingOne's token is for the resource whose scopes are requested: request a scope of this API.",
+    "Kubernetes": "It is for another service: mount one with `audience` in its serviceAccountToken, or try one of "
+    "`kubectl create token --audience`; AUTH0_AUDIENCE stands there.",
 }
 """By provider, what to do about a token for another API."""
 
 
 def _algorithm(case: Case) -> Mistakes:
-    alg, provider = case.jwt.header["alg"], case.provider
+    alg, provider, hmac = case.jwt.header["alg"], case.provider, case.jwt.header["alg"].startswith("HS")
     yield alg.lower() == "none", "The token isn't signed at all (alg none): request one from the authorization server."
-    secret = f"{{}} signed it with a secret that both sides know ({shown(alg)}): "
-    yield (
-        alg.startswith("HS") and provider in ("Supabase", "Keycloak"),
-        (secret.format(provider) + "have it use RS256 or ES256."),
+    secret = f"{provider} signed it with a secret that both sides know ({alg}): have it use RS256 or ES256."
+    yield hmac and provider in ("Supabase", "Keycloak"), secret
+    own = (
+        "A program of its own signed it with a secret that both sides know: request one from the authorization server."
     )
-    yield (
-        alg.startswith("HS") and "iss" not in case.claims,
-        (secret.format("A program of its own") + "request one from the authorization server."),
-    )
+    yield hmac and "iss" not in case.claims, own
     yield alg in ALGORITHMS, f"If the issuer signs with {alg}, set TOKEN_ALGORITHMS to it."
 
 
@@ -256,8 +231,8 @@ def _unknown_key(case: Case) -> Mistakes:
 
 
 _OWN_KEYS = (
-    "Entra publishes no such key there: an API with signing keys of its own (claims mapping) has them at METADATA_URL "
-    "with ?appid= and its Client ID behind it. Otherwise request a new token."
+    "Entra publishes no such key there: an application with signing keys of its own (claims mapping) has them where "
+    "METADATA_URL ends with ?appid= and its Client ID. Otherwise request a new token."
 )
 
 
@@ -289,7 +264,10 @@ def _claims(case: Case) -> Mistakes:
     light = "Keycloak's lightweight tokens lack sub: have its mapper add it to them, or turn them off for the client."
     yield lacking == ["sub"] and case.provider == "Keycloak", light
     add = "have the issuer add it"
-    yield lacking == ["sub"], f"The token lacks sub, which names who calls: {add}. Of programs see TOKEN_SUBJECT."
+    yield (
+        lacking == ["sub"],
+        f"The token lacks sub, which names who calls: {add}. Programs' may have none, see TOKEN_SUBJECT.",
+    )
     demanded = ", ".join(name for name in check.of if not isinstance(case.claims.get(name), str | int))
     profile = f"TOKEN_PROFILE=rfc9068 demands {demanded} (RFC 9068, section 2.2): have the issuer add what lacks."
     yield len(check.of) > 1, profile
@@ -384,7 +362,7 @@ _CAUSES: dict[type[BaseException], str] = {
     httpx.ProxyError: "The proxy refuses it: see what HTTPS_PROXY, ALL_PROXY and NO_PROXY say.",
     httpx.TimeoutException: _SILENT,
     TimeoutError: _SILENT,
-    ssl.SSLCertVerificationError: "Its certificate isn't valid here: see its date and host, and last SSL_CERT_FILE.",
+    ssl.SSLCertVerificationError: "Its certificate isn't valid here: see its date and host; SSL_CERT_FILE adds authorities.",
     ssl.SSLError: "What answers there speaks no TLS that fits: look at the port, and at the proxy on the way.",
     socket.gaierror: "Its host has no address: correct AUTH0_DOMAIN, or DNS on this machine.",
     ConnectionRefusedError: "Nothing listens there: correct AUTH0_DOMAIN, or start it; a firewall may refuse, too.",
@@ -393,7 +371,7 @@ _CAUSES: dict[type[BaseException], str] = {
 
 _FAULTS = {
     IssuerFault.ENVIRONMENT: "Correct the environment: a file that isn't there, or a proxy that needs `httpx[socks]`.",
-    IssuerFault.REDIRECT: "It redirects to another host: ask your provider for the address, don't follow it.",
+    IssuerFault.REDIRECT: "It redirects to another host, or in circles: ask your provider for the address.",
     IssuerFault.ENCODING: "Its answer is compressed, which nobody asked for: have what is in front of it leave it as "
     "it is.",
     IssuerFault.DAMAGED: "Its answer is damaged on the way: look at the proxy or cache in front of it.",

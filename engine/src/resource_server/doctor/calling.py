@@ -89,18 +89,16 @@ def _differs(meaning: str, remedy: str) -> Finding:
 
 
 _ALL = "Compare AUTH0_DOMAIN, AUTH0_AUDIENCE, the other settings of tokens, and the clocks."
+_CLOCKS = "Compare the clocks, TOKEN_LEEWAY and TOKEN_MAX_AGE there and here."
+_BINDING = "Compare DPOP and PUBLIC_URL there and here."
 _SETTINGS: dict[Refusal | None, str] = {
-    refusal: f"Compare {names} there and here."
-    for names, refusals in {
-        "AUTH0_DOMAIN": (Refusal.ISSUER,),
-        "AUTH0_AUDIENCE": (Refusal.AUDIENCE,),
-        "TOKEN_ALGORITHMS": (Refusal.ALGORITHM,),
-        "TOKEN_PROFILE": (Refusal.TYPE,),
-        "TOKEN_SUBJECT, TOKEN_PERMISSIONS and TOKEN_PROFILE": (Refusal.CLAIMS,),
-        "the clocks, TOKEN_LEEWAY and TOKEN_MAX_AGE": (Refusal.EXPIRED, Refusal.NOT_YET_VALID, Refusal.TOO_OLD),
-        "DPOP and PUBLIC_URL": (Refusal.NOT_BOUND, Refusal.SENDER_CONSTRAINED, Refusal.OTHER_BINDING),
-    }.items()
-    for refusal in refusals
+    Refusal.ISSUER: "Compare AUTH0_DOMAIN there and here.",
+    Refusal.AUDIENCE: "Compare AUTH0_AUDIENCE there and here.",
+    Refusal.ALGORITHM: "Compare TOKEN_ALGORITHMS there and here.",
+    Refusal.TYPE: "Compare TOKEN_PROFILE there and here.",
+    Refusal.CLAIMS: "Compare TOKEN_SUBJECT, TOKEN_PERMISSIONS and TOKEN_PROFILE there and here.",
+    **dict.fromkeys((Refusal.EXPIRED, Refusal.NOT_YET_VALID, Refusal.TOO_OLD), _CLOCKS),
+    **dict.fromkeys((Refusal.NOT_BOUND, Refusal.SENDER_CONSTRAINED, Refusal.OTHER_BINDING), _BINDING),
 }
 """By refusal, what may be set otherwise."""
 

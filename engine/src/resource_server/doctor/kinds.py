@@ -83,7 +83,7 @@ def _scheme(text: str) -> Kind | None:
         advice = f"A space is missing between {found[1]} and the token."
         return Kind("scheme_joined", "a token with its scheme joined to it", advice, found[2])
     if found := re.match(r"(?i)(Basic|Token|JWT|OAuth|ApiKey|Digest|SSWS|AWS4-HMAC-SHA256)[\s:]+\S", text):
-        advice = f"The scheme is {found[1]}: it has to be Bearer, as in 'Authorization: Bearer <token>'."
+        advice = f"The scheme is {found[1]}: it has to be Bearer, with an access token behind it."
         return Kind("other_scheme", "credentials of another scheme", advice)
     return None
 
@@ -116,7 +116,12 @@ def _wrapped(text: str) -> Kind | None:
         ("invisible", "a token with characters that can't be seen", _INVISIBLE, "".join(filter(str.isprintable, text))),
         ("percent_encoded", "a token that is percent-encoded", _PERCENT, unquote(text).strip()),
         ("encoded", "a token, encoded once more", _BTOA, _base64(text).strip()),
-        ("followed", "a token with something behind it", "Something stands after the token: cut it off.", text.rstrip(";,.)]}")),
+        (
+            "followed",
+            "a token with something behind it",
+            "Something stands after the token: cut it off.",
+            text.rstrip(";,.)]}"),
+        ),
     )
     if "," in text and all(re.fullmatch(_JWT, each) for each in text.split(",")):
         return Kind("several", "several tokens", "Several tokens were sent: send one.", text.partition(",")[0])
