@@ -15,7 +15,6 @@ from tests.doctor_cases import SAID, Said
 from tests.sample import SPECIFICATION
 from tests.tenant import Tenant
 
-
 LOOSENS = re.compile(
     r"TOKEN_\w+=false|TOKEN_LEEWAY|leave the setting out|DPOP=|turn (it|that) off for (it|this)|trust it"
 )

@@ -362,7 +362,7 @@ _CAUSES: dict[type[BaseException], str] = {
     httpx.ProxyError: "The proxy refuses it: see what HTTPS_PROXY, ALL_PROXY and NO_PROXY say.",
     httpx.TimeoutException: _SILENT,
     TimeoutError: _SILENT,
-    ssl.SSLCertVerificationError: "Its certificate isn't valid here: see its date and host; SSL_CERT_FILE adds authorities.",
+    ssl.SSLCertVerificationError: "Its certificate isn't valid here: see date, host; SSL_CERT_FILE adds authorities.",
     ssl.SSLError: "What answers there speaks no TLS that fits: look at the port, and at the proxy on the way.",
     socket.gaierror: "Its host has no address: correct AUTH0_DOMAIN, or DNS on this machine.",
     ConnectionRefusedError: "Nothing listens there: correct AUTH0_DOMAIN, or start it; a firewall may refuse, too.",
