@@ -273,7 +273,7 @@ _OF_PROOFS: dict[Flaw, str] = dict.fromkeys(Flaw, _MAKE) | {
     Flaw.MALFORMED: "Give the proof as it stands in the header field DPoP: three parts of base64url.",
     Flaw.TYPE: "That is no proof: it has typ dpop+jwt, and is made by the client for each request.",
     Flaw.ALGORITHM: "Proofs are signed with an asymmetric algorithm, as the challenge's algs lists them.",
-    Flaw.KEY: "The proof's jwk has to be the public key alone, and one for its alg.",
+    Flaw.KEY: "The proof's jwk has to be the public key alone, for its alg; replace a private one that was sent.",
     Flaw.SIGNATURE: "It was altered, or is signed with another key than its jwk.",
     Flaw.URI: "htu has to be the URL as the client calls it, without its query: compare it with PUBLIC_URL.",
     Flaw.TIME: "Make a proof for each request; if it is new, a clock is wrong: set the client's by NTP.",
