@@ -232,16 +232,13 @@ class InvalidProof(DescribedError):
         self.refusal = refusal
 
 
-class UseNonce(DescribedError):
-    """The DPoP proof lacks a nonce of this server, or has an old one (RFC 9449, section 9)."""
+class UseNonce(InvalidProof):
+    """The DPoP proof lacks a nonce of this server, or has an old one; the answer has one (RFC 9449, section 9)."""
 
-    status_code = HTTPStatus.UNAUTHORIZED
     error = "use_dpop_nonce"
-    scheme = "DPoP"
-    description = Flaw.NONCE.value
 
     def __init__(self, nonce: str) -> None:
-        super().__init__()
+        super().__init__(Flaw.NONCE)
         self.nonce = nonce
 
     @property
