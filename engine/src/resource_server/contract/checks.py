@@ -35,7 +35,7 @@ _VALIDATORS = {
 
 _STEP_UP = ("x-acr-values", "x-max-age")
 _CLAIMS = "x-claims"
-_OWN = (*_STEP_UP, _CLAIMS, *set(_VALIDATORS.values()), "x-openapi-router-controller", "x-body-name")
+OWN = (*_STEP_UP, _CLAIMS, *set(_VALIDATORS.values()), "x-openapi-router-controller", "x-body-name")
 """What has a meaning here."""
 
 _RESERVED = ("/ui", "/ui/", "/openapi.json", "/openapi.yaml")
@@ -63,11 +63,11 @@ def complaints(compiled: Compiled) -> Iterator[str]:
 
 def _extension_complaints(contract: Contract) -> Iterator[str]:
     """Members that look like ours and aren't: what was meant would not be enforced."""
-    alike = {_plain(name): name for name in _OWN}
+    alike = {_plain(name): name for name in OWN}
     for kind, pointer, node in places(contract):
         if not isinstance(node, dict) or kind not in ("document", "path item", "operation", "security scheme"):
             continue
-        for name in (name for name in node if name.startswith("x-") and name not in _OWN):
+        for name in (name for name in node if name.startswith("x-") and name not in OWN):
             close = get_close_matches(_plain(name), alike, 1, 0.85)
             if close:
                 yield f"{written((*pointer, name))}: it means nothing: write `{alike[close[0]]}`, or another name"

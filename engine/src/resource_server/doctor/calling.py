@@ -136,6 +136,7 @@ _ADVICE = {
     "missing_credentials": "The API has not seen the token: look for what removes Authorization on the way.",
     "invalid_request": "Send one header field, 'Authorization: Bearer <token>', with one token in it.",
     "insufficient_scope": "Request the scope that the challenge names with the token.",
+    "insufficient_claims": "Send a token whose claims are what x-claims in the contract says.",
     "insufficient_user_authentication": "Send the user to /authorize again, with acr_values and max_age as challenged.",
     "issuer_unavailable": "Let the API reach its issuer: its log says why it can't.",
     "not_found": "The API serves another contract, or below another path: give --spec, or another URL.",

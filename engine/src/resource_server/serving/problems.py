@@ -20,7 +20,13 @@ from resource_server.serving.exchange import Answer, Exchange
 from resource_server.serving.failures import own_traceback, places
 from resource_server.serving.logs import of_request
 from resource_server.serving.threads import Exit
-from resource_server.tokens.errors import InsufficientAuthentication, InsufficientScope, InvalidToken, SecurityError
+from resource_server.tokens.errors import (
+    InsufficientAuthentication,
+    InsufficientClaims,
+    InsufficientScope,
+    InvalidToken,
+    SecurityError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +150,7 @@ async def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-_EXPLAINED = (InvalidToken, InsufficientScope, InsufficientAuthentication)
+_EXPLAINED = (InvalidToken, InsufficientScope, InsufficientClaims, InsufficientAuthentication)
 
 
 def _is_async(function: Any) -> bool:

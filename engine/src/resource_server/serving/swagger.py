@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from starlette.responses import RedirectResponse, Response
@@ -27,7 +28,15 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from resource_server.contract.files import as_yaml
-from resource_server.contract.spec import Contract, declared_scopes
+from resource_server.contract.spec import (
+    TOKEN_KINDS,
+    Contract,
+    claim_rules,
+    declared_scopes,
+    operations,
+    scheme_kind,
+    security_schemes,
+)
 from resource_server.serving.authorization import takes_proofs
 from resource_server.serving.edge import own_path
 from resource_server.serving.exchange import Page
@@ -170,6 +179,7 @@ class SwaggerUI:
     def _concrete(self, server: str, endpoints: Endpoints) -> Contract:
         contract = copy.deepcopy(self._contract)
         contract["servers"] = [{"url": server}]
+        _describe_claims(contract)
         urls = {"authorizationUrl": endpoints.authorization, "tokenUrl": endpoints.token}
         for scheme in contract.get("components", {}).get("securitySchemes", {}).values():
             for flow in scheme.get("flows", {}).values():
@@ -207,6 +217,18 @@ class SwaggerUI:
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
         return {"Content-Security-Policy": policy, **_NO_CACHE}
+
+
+def _describe_claims(contract: Contract) -> None:
+    """Say in the description of each operation what its access token's claims must be."""
+    schemes = security_schemes(contract)
+    for _, _, operation, security in operations(contract):
+        takes_tokens = any(scheme_kind(schemes[name]) in TOKEN_KINDS for each in security for name in each)
+        if takes_tokens and (rules := claim_rules(contract, operation)):
+            needed = f"Needs an access token of which {', and '.join(map(str, rules))}."
+            before = operation.get("description", "")
+            if needed not in before:  # paths may share an operation
+                cast(dict[str, Any], operation)["description"] = f"{before}\n\n{needed}".strip()
 
 
 _MAX_TEXTS = 16
