@@ -40,7 +40,7 @@ _HOSTS = 1_000  # that are kept of those with issuers, and as many of those with
 _THREADS = 16
 _EVICTIONS_BURST, _EVICTIONS_PER_SECOND = 100.0, 10.0
 _NEVER = -math.inf
-_NAME = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?(?::[0-9]*)?", re.IGNORECASE)
+_NAME = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?(?::[0-9]*)?", re.IGNORECASE | re.ASCII)
 
 
 def host_name(field: str) -> str:
@@ -91,6 +91,11 @@ class _Hosts:
         self._known: OrderedDict[str, _Host] = OrderedDict()
         self._others: OrderedDict[str, _Host] = OrderedDict()
         self._issuers = 0
+
+    @property
+    def kept(self) -> int:
+        """How many there are."""
+        return len(self._known) + len(self._others)
 
     def get(self, name: str) -> _Host:
         """Return what is kept of a host."""
@@ -172,6 +177,11 @@ class IssuerResolver:
         self._cache_seconds, self._max_stale, self._timeout = cache_seconds, max_stale, timeout
         self._clock = clock
         self._processes: dict[int, _Hosts] = {}  # a fork leaves the threads behind, and may leave a lock held
+
+    @property
+    def kept(self) -> int:
+        """Of how many hosts an answer is kept."""
+        return self._hosts().kept
 
     @property
     def needs_loop(self) -> str:
@@ -363,9 +373,6 @@ class KeyCaches:
         self._caches: OrderedDict[str, KeyCache] = OrderedDict()
         self._lock = threading.Lock()
         self._evictions, self._refilled_at = _EVICTIONS_BURST, clock()  # a token bucket
-
-    def __len__(self) -> int:
-        return len(self._caches)
 
     def of(self, issuer: str) -> KeyCache:
         """Return the cache of an issuer's keys.
