@@ -173,6 +173,12 @@ def _row(variable: str, parse: Callable[[str, str], Any], default: Any, sentence
     return field(default=default, metadata={"setting": Setting(variable, parse, sentence, shown)})
 
 
+NO_ISSUER_HERE = (
+    "AUTH0_DOMAIN is none: a function names the issuers for each host, and isn't asked here. Set AUTH0_DOMAIN to the "
+    "one that is meant, for this command alone."
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of one application. Those with a variable can be set in the environment; it says what they are."""

@@ -17,7 +17,7 @@ from resource_server.doctor.operations import operations_for
 from resource_server.doctor.report import Report, as_json, show
 from resource_server.doctor.texts import presented_as
 from resource_server.doctor.walk import recognized, walk
-from resource_server.settings import Settings, SettingsError
+from resource_server.settings import NO_ISSUER_HERE, Settings, SettingsError
 
 _LONGEST = 1_000_000
 """Characters that are read of what should be a token."""
@@ -45,7 +45,7 @@ def examine(
         proof: The DPoP proof that stands beside the token.
 
     Raises:
-        NothingToCallError: The token can't be sent to the URL.
+        NothingToCallError: The token can't be sent to the URL, or it isn't known which issuer it should be of.
     """
     try:
         settings = read_settings(environ)
@@ -54,6 +54,8 @@ def examine(
     specification = spec or settings.specification
     if token is None:
         return Report(list(configuration_findings(factory, replace(settings, specification=specification), now)))
+    if not settings.issuers:
+        raise NothingToCallError(NO_ISSUER_HERE)
     report = report_on(token, settings, specification, now, proof)
     if url:
         answered = call(url, presented_as(token), read_contract(specification), proof)

@@ -62,7 +62,7 @@ def _settings(settings: Settings) -> Finding:
         advice = f"Write AUTH0_DOMAIN={url.partition('://')[2]}"
         return Finding("settings", Verdict.FAILED, issuers, f"{url}/", meaning, advice)
     meaning = "The development issuer's tokens are taken." if settings.development_issuer else ""
-    return Finding("settings", Verdict.PASSED, f"tokens of {issuers} are taken", meaning=meaning)
+    return Finding("settings", Verdict.PASSED, f"tokens of {settings.named_issuers} are taken", meaning=meaning)
 
 
 def _audience(settings: Settings) -> Finding:
@@ -92,6 +92,9 @@ def _contract(factory: str, settings: Settings) -> Iterator[Finding]:
     protected = sum(bool(security) and {} not in security for *_, security in found)
     counted = f"{settings.specification.name}: {len(found)} operations, {protected} of them need credentials"
     yield Finding("contract", Verdict.PASSED, counted)
+    if app.resolver:
+        meaning = "It says for each host whose tokens are taken there, beside the issuers above. It isn't asked here."
+        yield Finding("issuers", Verdict.NOT_CHECKED, app.resolver.name, meaning=meaning)
     for route, callers in app.beside.items():
         yield Finding("beside it", Verdict.PASSED, route, meaning=callers)
     scopes = " ".join(declared_scopes(contract)) or "none"
