@@ -335,10 +335,10 @@ def test_failures_are_tried_again_but_seldom(world: World) -> None:
     acme = world.tenant("acme")
     world.database = {"acme.test": OSError()}
     validator = world.validator()
-    for _ in range(2_000):  # a tenth of a second each
+    for _ in range(400):
         with pytest.raises(IssuerUnavailable):
             validator.check(Credentials("Bearer", acme.token(), host="acme.test"))
-        world.clock.now += 0.1
+        world.clock.now += 0.5
     assert 20 <= world.looked_up["acme.test"] <= 25  # after 1, 2, 4, 8 and then each 10 seconds
     world.database["other.test"] = [acme.url]
     assert judge(validator, acme.token(), "other.test") is None  # a host that makes it fail harms no other
@@ -454,7 +454,7 @@ def test_flood_of_unknown_hosts_costs_no_tenant_anything(world: World) -> None:
     world.database = {"acme.test": [acme.url]}
     validator = world.validator()
     assert judge(validator, acme.token(), "acme.test") is None
-    for number in range(2_500):
+    for number in range(1_100):
         with pytest.raises(InvalidToken):
             validator.check(Credentials("Bearer", acme.token(), host=f"{number}.test"))
     assert validator.resolver.kept == 1_001  # type: ignore[union-attr]
@@ -505,11 +505,15 @@ def test_evicted_issuer_loses_no_request_and_is_not_refreshed(world: World) -> N
 
 
 def test_evictions_are_rare_whatever_is_sent(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    tenants = [world.tenant(f"t{number}", KEYS[0]) for number in range(300)]
+    tenants = [world.tenant(f"t{number}", KEYS[0]) for number in range(150)]
     world.database = {"api.test": [each.url for each in tenants]}
     validator = world.validator(max_issuers=10)
-    verdicts = Counter(judge(validator, each.token(), "api.test") for each in tenants)
-    assert verdicts == {None: 110, 503: 190}
+    answered = 0
+    for each in tenants:
+        with suppress(IssuerUnavailable):
+            validator.check(Credentials("Bearer", each.token(), host="api.test"))
+            answered += 1
+    assert answered == 110
     assert "raise max_issuers" in caplog.text
     world.clock.now += 60
     assert judge(validator, tenants[-1].token(), "api.test") is None
