@@ -20,7 +20,7 @@ from joserfc.jwk import RSAKey
 
 from resource_server import Auth0JWTBearerTokenValidator, Credentials, IssuerResolver
 from resource_server.tokens.errors import InvalidToken, IssuerUnavailable, Refusal
-from resource_server.tokens.issuers import host_name
+from resource_server.tokens.issuers import KeyCaches, host_name
 from resource_server.tokens.validator import RESOLVED
 from tests.serving import wait_until
 from tests.tenant import AUDIENCE, Tenant, rsa_key, streamed
@@ -504,19 +504,30 @@ def test_evicted_issuer_loses_no_request_and_is_not_refreshed(world: World) -> N
     assert len(world.requested) == fetched
 
 
-def test_evictions_are_rare_whatever_is_sent(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    tenants = [world.tenant(f"t{number}", KEYS[0]) for number in range(150)]
-    world.database = {"api.test": [each.url for each in tenants]}
-    validator = world.validator(max_issuers=10)
-    answered = 0
-    for each in tenants:
-        with suppress(IssuerUnavailable):
-            validator.check(Credentials("Bearer", each.token(), host="api.test"))
-            answered += 1
-    assert answered == 110
-    assert "raise max_issuers" in caplog.text
-    world.clock.now += 60
-    assert judge(validator, tenants[-1].token(), "api.test") is None
+def test_keys_of_the_issuers_used_last_are_held() -> None:
+    made: list[str] = []
+    caches: Any = KeyCaches(lambda issuer: (made.append(issuer), object())[1], 2, Clock())  # type: ignore[func-returns-value, arg-type, return-value]
+    first, second = caches.of("first"), caches.of("second")
+    assert caches.of("first") is first
+    caches.of("third")
+    assert caches.of("first") is first
+    assert caches.of("second") is not second
+    assert made == ["first", "second", "third", "second"]
+
+
+def test_evictions_are_rare_whatever_is_sent(caplog: pytest.LogCaptureFixture) -> None:
+    clock, held, limits = Clock(), 0, list[int]()
+    caches: Any = KeyCaches(lambda _: object(), 10, clock)  # type: ignore[arg-type, return-value]
+    for later in (0, 0.1, 1, 1_000):
+        clock.now += later
+        limits.append(0)
+        for _ in range(200):
+            held += 1
+            with suppress(IssuerUnavailable):
+                caches.of(str(held))
+                limits[-1] += 1
+    assert limits == [110, 1, 10, 100]
+    assert "more than 10 issuers are in use: raise max_issuers" in caplog.text
 
 
 def test_with_a_resolver_alone_it_is_ready_at_once(world: World) -> None:
