@@ -442,6 +442,26 @@ def test_client_that_leaves_takes_nobodys_lookup_along(world: World) -> None:
     assert world.looked_up["acme.test"] == 1
 
 
+def test_event_loop_that_ends_says_nothing_of_the_function(world: World) -> None:
+    acme = world.tenant("acme")
+
+    async def look_up(host: str) -> list[str]:
+        world.looked_up[host] += 1
+        await asyncio.sleep(0.05)
+        return [acme.url]
+
+    world.look_up_later = look_up  # type: ignore[method-assign]
+    validator = world.validator(is_async=True)
+    assert judge(validator, acme.token(), "acme.test") is None
+    world.clock.now += 50  # each request renews the answer ahead, and ends before it has come
+    assert [judge(validator, acme.token(), "acme.test") for _ in range(3)] == [None] * 3
+    assert world.looked_up["acme.test"] == 4
+    world.clock.now += 10  # now they wait
+    assert judge(validator, acme.token(), "acme.test") is None
+    assert judge(validator, acme.token(), "acme.test") is None
+    assert world.looked_up["acme.test"] == 5
+
+
 def test_plain_function_never_runs_in_the_event_loop(world: World) -> None:
     acme, threads = world.tenant("acme"), []
     world.database = {"acme.test": lambda: threads.append(threading.current_thread())}

@@ -286,14 +286,17 @@ class IssuerResolver:
             self._finish(hosts, name, lookup, answer)
 
     async def _await(self, hosts: _Hosts, name: str, lookup: _Lookup) -> None:
-        answer = None
+        answer, counts = None, True
         try:
             async with asyncio.timeout(self._timeout):
                 answer = self._read(name, await self._function(name))
+        except asyncio.CancelledError:  # its event loop ends, which says nothing of the function
+            counts = False
+            raise
         except Exception as error:  # noqa: BLE001  # whatever it raises
             self._complain(name, repr(error), error)
         finally:
-            self._finish(hosts, name, lookup, answer)
+            self._finish(hosts, name, lookup, answer, counts=counts)
 
     def _read(self, name: str, returned: Any) -> _Answer:
         """Read what the function has returned.
@@ -329,19 +332,21 @@ class IssuerResolver:
             self.name, name, why, self._max_stale, exc_info=error,
         )  # fmt: skip
 
-    def _finish(self, hosts: _Hosts, name: str, lookup: _Lookup, answer: _Answer | None) -> None:
+    def _finish(
+        self, hosts: _Hosts, name: str, lookup: _Lookup, answer: _Answer | None, *, counts: bool = True
+    ) -> None:
         with hosts.lock:
             if hosts.lookups.get(name) is lookup:  # otherwise it was too late, and another one may have begun since
-                self._end(hosts, name, lookup, answer)
+                self._end(hosts, name, lookup, answer, counts=counts)
 
-    def _end(self, hosts: _Hosts, name: str, lookup: _Lookup, answer: _Answer | None) -> None:
+    def _end(self, hosts: _Hosts, name: str, lookup: _Lookup, answer: _Answer | None, *, counts: bool = True) -> None:
         """Take over an answer, or count a failure."""
         del hosts.lookups[name]
-        if answer is None:
-            host = hosts.get(name)
+        host = hosts.get(name)
+        if answer is None and counts:
             host.retry_at = self._clock() + min(2.0**host.failures, _MAX_PAUSE)
             host.failures = min(host.failures + 1, 10)
-        else:
+        elif answer is not None:
             good = bool(answer.issuers) and answer.complete
             seconds = self._cache_seconds if good else min(self._cache_seconds, _UNKNOWN_SECONDS)
             began = lookup.began
