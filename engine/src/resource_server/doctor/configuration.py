@@ -93,7 +93,7 @@ def _contract(factory: str, settings: Settings) -> Iterator[Finding]:
     counted = f"{settings.specification.name}: {len(found)} operations, {protected} of them need credentials"
     yield Finding("contract", Verdict.PASSED, counted)
     if app.resolver:
-        meaning = "It says for each host whose tokens are taken there, beside the issuers above. It isn't asked here."
+        meaning = "It says for each host whose tokens are taken there, beside AUTH0_DOMAIN. It isn't asked here."
         yield Finding("issuers", Verdict.NOT_CHECKED, app.resolver.name, meaning=meaning)
     for route, callers in app.beside.items():
         yield Finding("beside it", Verdict.PASSED, route, meaning=callers)
