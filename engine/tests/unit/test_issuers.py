@@ -20,7 +20,7 @@ from joserfc.jwk import RSAKey
 
 from resource_server import Auth0JWTBearerTokenValidator, Credentials, IssuerResolver
 from resource_server.tokens.errors import InvalidToken, IssuerUnavailable, Refusal
-from resource_server.tokens.issuers import KeyCaches, host_name
+from resource_server.tokens.issuers import IssuersPending, KeyCaches, host_name
 from resource_server.tokens.validator import RESOLVED
 from tests.serving import wait_until
 from tests.tenant import AUDIENCE, Tenant, rsa_key, streamed
@@ -492,13 +492,29 @@ def test_kept_issuers_are_bounded_in_all(world: World) -> None:
     assert validator.resolver.kept == 10  # type: ignore[union-attr]
 
 
+def test_lookups_that_were_given_up_do_not_pile_up(world: World) -> None:
+    gate = threading.Event()
+    world.database = {f"{number}.test": lambda: gate.wait(20) and None for number in range(900)}
+    resolver = world.validator().resolver
+    assert resolver
+    for _ in range(3):
+        for host in world.database:
+            with suppress(IssuersPending, IssuerUnavailable):
+                resolver.trusts("https://acme.auth.test/", host)
+        world.clock.now += 10  # all have taken too long
+    hosts = resolver._hosts()  # noqa: SLF001
+    assert len(hosts.queue) == 1_000
+    gate.set()
+    wait_until(lambda: not hosts.queue)
+
+
 def test_no_room_for_another_lookup_is_said_at_once(world: World) -> None:
     gate = threading.Event()
-    world.database = {f"{number}.test": lambda: gate.wait(20) for number in range(1_000)}
+    world.database = {f"{number}.test": lambda: gate.wait(20) and None for number in range(1_000)}
     resolver = world.validator().resolver
     assert resolver
     for host in world.database:
-        with suppress(Exception):
+        with suppress(IssuersPending):
             resolver.trusts("https://acme.auth.test/", host)
     began = time.monotonic()
     with pytest.raises(IssuerUnavailable):

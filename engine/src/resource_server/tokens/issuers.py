@@ -255,6 +255,8 @@ class IssuerResolver:
         return lookup
 
     def _enqueue(self, hosts: _Hosts, name: str, lookup: _Lookup) -> bool:
+        if len(hosts.queue) >= _HOSTS:  # of those that were given up, too: all threads hang
+            return False
         if hosts.threads < _THREADS:
             try:
                 thread = threading.Thread(target=self._work, args=(hosts,), name="issuer-lookup", daemon=True)
@@ -289,7 +291,8 @@ class IssuerResolver:
         answer, counts = None, True
         try:
             async with asyncio.timeout(self._timeout):
-                answer = self._read(name, await self._function(name))
+                returned = await self._function(name)
+                answer = await asyncio.to_thread(self._read, name, returned)  # ten thousand issuers take a while
         except asyncio.CancelledError:  # its event loop ends, which says nothing of the function
             counts = False
             raise
