@@ -220,17 +220,33 @@ WRONG = {
     "recursion": world_of_mirrors,
 }
 
+WHY = {
+    "number": "TypeError(\"'int' object is not iterable\")",
+    "too many": "it has returned more than 10,000 issuers: select those of the host",
+    "endless": "it has returned more than 10,000 issuers: select those of the host",
+    "coroutine": "it has returned a coroutine: write it as `async def`",
+    "raises": "RuntimeError('password=secret')",
+    "exits": "SystemExit()",
+    "recursion": "RecursionError(",
+}
+"""Of those of which nothing can be used: the reason in the log, with a traceback."""
 
+
+@pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_the_operators_error(world: World, name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_wrong_is_the_operators_error(
+    world: World, name: str, *, is_async: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     acme = world.tenant("acme")
     world.database = {"acme.test": WRONG[name]}
-    assert judge(world.validator(), acme.token(), "acme.test") == 503
+    assert judge(world.validator(is_async=is_async), acme.token(), "acme.test") == 503
     assert world.requested == []
     (record,) = (each for each in caplog.records if each.levelno == logging.ERROR)
     assert "look_up" in record.message
     assert "acme.test" in record.message
     assert "503" in record.message
+    assert WHY.get(name, "") in record.message
+    assert bool(record.exc_info) == (name in WHY)
     assert acme.token() not in caplog.text
 
 
@@ -346,7 +362,7 @@ def test_failures_are_tried_again_but_seldom(world: World) -> None:
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_function_that_hangs_is_given_up(world: World, *, is_async: bool, caplog: pytest.LogCaptureFixture) -> None:
-    acme, gate = world.tenant("acme"), threading.Event()
+    acme, gate, ended = world.tenant("acme"), threading.Event(), list[float]()
 
     def hang(host: str) -> Any:
         world.looked_up[host] += 1
@@ -355,14 +371,20 @@ def test_function_that_hangs_is_given_up(world: World, *, is_async: bool, caplog
 
     async def hang_later(host: str) -> Any:
         world.looked_up[host] += 1
-        await asyncio.sleep(20)
+        try:
+            await asyncio.sleep(20)
+        finally:
+            ended.append(time.monotonic() - began)
 
     world.look_up, world.look_up_later = hang, hang_later  # type: ignore[method-assign]
     validator = world.validator(is_async=is_async, timeout=0.3, clock=time.monotonic)
 
     async def ask() -> list[object]:
         asked = (validator.validate(Credentials("Bearer", acme.token(), host="acme.test")) for _ in range(20))
-        return await asyncio.gather(*asked, return_exceptions=True)
+        results: list[object] = await asyncio.gather(*asked, return_exceptions=True)
+        await asyncio.sleep(0.1)
+        assert len(ended) == is_async  # a thread can't be ended
+        return results
 
     began = time.monotonic()
     results = asyncio.run(ask())
@@ -563,7 +585,7 @@ def test_evictions_are_rare_whatever_is_sent(caplog: pytest.LogCaptureFixture) -
                 caches.of(str(held))
                 limits[-1] += 1
     assert limits == [110, 1, 10, 100]
-    assert "more than 10 issuers are in use: raise max_issuers" in caplog.text
+    assert set(caplog.messages) == {"Far more than 10 issuers are in use: raise max_issuers of the IssuerResolver"}
 
 
 def test_with_a_resolver_alone_it_is_ready_at_once(world: World) -> None:

@@ -296,7 +296,7 @@ class IssuerResolver:
         except asyncio.CancelledError:  # its event loop ends, which says nothing of the function
             counts = False
             raise
-        except Exception as error:  # noqa: BLE001  # whatever it raises
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  # the last two would end the server
             self._complain(name, repr(error), error)
         finally:
             self._finish(hosts, name, lookup, answer, counts=counts)
