@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -464,6 +465,16 @@ def test_client_that_leaves_takes_nobodys_lookup_along(world: World) -> None:
     assert world.looked_up["acme.test"] == 1
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_function_has_no_context_of_a_request(world: World, *, is_async: bool) -> None:
+    of_a_request: ContextVar[str] = ContextVar("of_a_request")
+    of_a_request.set("the first one's")
+    acme, seen = world.tenant("acme"), list[str | None]()
+    world.database = {"acme.test": lambda: seen.append(of_a_request.get(None))}
+    judge(world.validator(is_async=is_async), acme.token(), "acme.test")
+    assert seen == [None]
+
+
 def test_event_loop_that_ends_says_nothing_of_the_function(world: World) -> None:
     acme = world.tenant("acme")
 
@@ -494,14 +505,18 @@ def test_plain_function_never_runs_in_the_event_loop(world: World) -> None:
 def test_flood_of_unknown_hosts_costs_no_tenant_anything(world: World) -> None:
     acme = world.tenant("acme")
     world.database = {"acme.test": [acme.url]}
-    validator = world.validator()
-    assert judge(validator, acme.token(), "acme.test") is None
-    for number in range(1_100):
-        with pytest.raises(InvalidToken):
-            validator.check(Credentials("Bearer", acme.token(), host=f"{number}.test"))
+    validator, token = world.validator(is_async=True), acme.token()
+    assert judge(validator, token, "acme.test") is None
+
+    async def flood() -> None:
+        for number in range(1_100):
+            with pytest.raises(InvalidToken):
+                await validator.validate(Credentials("Bearer", token, host=f"{number}.test"))
+
+    asyncio.run(flood())
     assert validator.resolver.kept == 1_001  # type: ignore[union-attr]
     world.database["acme.test"] = OSError()
-    assert judge(validator, acme.token(), "acme.test") is None
+    assert judge(validator, token, "acme.test") is None
     assert world.looked_up["acme.test"] == 1
 
 
