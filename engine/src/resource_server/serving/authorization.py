@@ -17,7 +17,7 @@ from resource_server.contract.spec import TOKEN_KINDS, needs_access_token, schem
 from resource_server.serving.exchange import Exchange
 from resource_server.serving.requirements import SECURITY_MAP, NothingPresented, Requirements, takes
 from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken
-from resource_server.tokens.credentials import Credentials, names_a_token, presented
+from resource_server.tokens.credentials import Credentials, host_in, names_a_token, presented
 from resource_server.tokens.errors import (
     InsufficientClaims,
     InvalidRequest,
@@ -123,6 +123,8 @@ class Authorization:
     def _presented(self, scope: Scope) -> Credentials | None:
         fields = _fields(scope, b"authorization")
         credentials = presented(fields, scope["query_string"], self._protection.schemes)
+        if credentials is not None and self._validator.resolver:
+            credentials.host = host_in(scope)
         if credentials is None or credentials.scheme == "Bearer":
             return credentials
         # As the client has sent it: a proxy may have changed the rest of the URL, so that is configured.

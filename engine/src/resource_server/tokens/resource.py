@@ -42,7 +42,7 @@ class ProtectedResource(NamedTuple):
         }
         return {
             "resource": self.url,
-            "authorization_servers": list(self.validator.issuers),
+            **({"authorization_servers": list(self.validator.issuers)} if self.validator.issuers else {}),
             "bearer_methods_supported": ["header"] if "Bearer" in schemes else [],
             **(proofs if "DPoP" in schemes else {}),
             **{name: value for name, value in members.items() if value},
