@@ -415,6 +415,19 @@ def test_everything_that_is_wrong_is_told_with_its_place() -> None:
     ]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("inherited", [ACCOUNT, {"allOf": [{"$ref": "#/components/schemas/Account"}]}])
+def test_of_what_may_only_be_read_it_is_told_that_it_is(version: str, inherited: Any) -> None:
+    other = {"type": "object", "properties": {"at": {"type": "object", "not": {}}}}
+    body = {"content": {"application/json": {"schema": {"allOf": [inherited, other]}}}}
+    client = served(version, {"requestBody": body}, schemas={"Account": ACCOUNT})
+    answer = client.post("/x", json={"id": 1, "name": "a", "password": "b", "at": {}})
+    assert {each["pointer"]: each["detail"] for each in answer.json()["errors"]} == {
+        "#/id": "it is readOnly: it may not be sent",
+        "#/at": "it may not be there",
+    }
+
+
 def test_what_is_told_is_bounded() -> None:
     operation = {"requestBody": {"content": {"application/json": {"schema": {"type": "array", "items": INT}}}}}
     client = served("3.0.3", operation)

@@ -238,7 +238,7 @@ class _View:
 
     def _hide(self, schema: Mapping[str, Any], found: dict[str, Any], hidden: frozenset[str]) -> None:
         for name in hidden & schema.get("properties", {}).keys():
-            found["properties"][name] = _NOTHING
+            found["properties"][name] = {"not": {"title": self._hidden}}  # a title tells it from others: none is kept
         if hidden and isinstance(found.get("required"), list):
             required = [name for name in found.pop("required") if name not in hidden]
             if required:
@@ -282,9 +282,6 @@ class _View:
             found["allOf"] = [*found.get("allOf", ()), range_]
         if "format" in found and (format_ not in FORMATS or not _is_text(kind)):
             del found["format"]
-
-
-_NOTHING: dict[str, Any] = {"not": {}}
 
 
 def _is_text(kind: Any) -> bool:
@@ -341,11 +338,19 @@ def _said(error: Any) -> str:
     kind = error.kind
     if isinstance(kind, Kind.Required):
         return f"{kind.property!r} is required"
+    if isinstance(kind, Kind.Not) and isinstance(kind.schema, dict) and "title" in kind.schema:
+        return _HIDDEN[str(kind.schema["title"])]
     if isinstance(kind, Kind.Not | Kind.FalseSchema):
         return "it may not be there"
     if isinstance(kind, Kind.Format):
         return f"{_shown(error.instance)} is no {kind.format}"
     return _cut(error.message)
+
+
+_HIDDEN = {
+    "readOnly": "it is readOnly: it may not be sent",
+    "writeOnly": "it is writeOnly: it may not be answered",
+}
 
 
 def _closest(branches: list[list[tuple[list[Any], Any]]]) -> list[tuple[list[Any], Any]] | None:
