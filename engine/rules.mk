@@ -87,6 +87,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 
 # Installs the engine's packages alone: a pin of yours may be at odds with a later engine's until it is renewed here.
 lock: | $(PATH_STAMP) ## Pin what pyproject.toml adds to the engine's packages (ARGS=--upgrade for the newest)
+	@echo "Installing the engine's packages into $(VENV), then resolving what pyproject.toml adds: a minute or two …" >&2
 	@$(PIP_INSTALL) -r $(ENGINE)/requirements-dev.txt
 	@$(BIN)/python -m resource_server.developing.lock $(ENGINE) $(COMPILE) $(ARGS)
 
