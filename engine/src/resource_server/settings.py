@@ -442,13 +442,26 @@ def environ() -> dict[str, str]:
     Raises:
         SettingsError: A line of the file is none.
     """
+    return _dotenv() | dict(os.environ)
+
+
+def foreign_variables() -> list[str]:
+    """The variables of `.env` that aren't settings, like DATABASE_URL, and that the environment doesn't have.
+
+    Raises:
+        SettingsError: As `environ`.
+    """
+    known = {row.variable for row in rows().values()} | set(_ALIASES.values()) | os.environ.keys()
+    return [name for name in _dotenv() if name not in known and not name.startswith("CONTRACT_")]
+
+
+def _dotenv() -> dict[str, str]:
     file = Path(".env")
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     for binding in parse_stream(StringIO(text)):
         if binding.error:
             raise SettingsError(f".env, line {binding.original.line}, can't be read. Write NAME=value.")
-    dotenv = {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
-    return dotenv | dict(os.environ)
+    return {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
 
 
 def bypass_proxies(host: str) -> None:

@@ -31,13 +31,15 @@ def call(url: str, presented: Presented, contract: Contract, proof: str | None =
         proof: What is sent in the header field `DPoP`.
 
     Raises:
-        NothingToCallError: No operation is of use, or the token could be read on its way.
+        NothingToCallError: The token could be read on its way.
     """
     if not url.lower().startswith("https://") and not is_local(url):
         raise NothingToCallError("The token could be read on its way: write a URL that starts with https://.")
     found = operation_to_try(contract)
     if found is None or not found.protected:
-        raise NothingToCallError("The contract has no operation that needs a token and no input.")
+        why = "The contract has no operation that needs a token and no input."
+        remedy = "Call one that needs a token yourself, and read the challenge of its answer."
+        return Finding("call", Verdict.NOT_CHECKED, "not called", meaning=why, advice=remedy)
     target = url.rstrip("/") + base_path(contract) + found.path
     name = f"GET {printable(target)}"
     headers = [(b"Authorization", f"{presented.scheme} {presented.token}".encode("ascii", "replace"))]
@@ -61,6 +63,8 @@ def difference(answered: Finding, walked: list[Finding]) -> Iterator[Finding]:
         answered: What has come of the call.
         walked: What has come of each check, in order.
     """
+    if answered.verdict is Verdict.NOT_CHECKED:
+        return
     first = next((finding for finding in walked if finding.failed), None)
     ours, theirs = _refusal(first.meaning if first else ""), _refusal(answered.meaning)
     refusal = theirs or ours
