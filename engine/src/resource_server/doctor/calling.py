@@ -8,7 +8,7 @@ import httpx
 
 from resource_server.contract.spec import Contract, base_path, operation_to_try
 from resource_server.doctor.advice import advice
-from resource_server.doctor.findings import Finding, failed, passed, printable, shown, warning
+from resource_server.doctor.findings import Finding, Verdict, failed, not_checked, passed, printable, shown, warning
 from resource_server.doctor.kinds import Presented
 from resource_server.networks import is_local
 from resource_server.tokens.errors import Refusal
@@ -39,7 +39,7 @@ def call(url: str, presented: Presented, contract: Contract, proof: str | None =
     if found is None or not found.protected:
         why = "The contract has no operation that needs a token and no input."
         remedy = "Call one that needs a token yourself, and read the challenge of its answer."
-        return Finding("call", Verdict.NOT_CHECKED, "not called", meaning=why, advice=remedy)
+        return not_checked("call", "not called", meaning=why, advice=remedy)
     target = url.rstrip("/") + base_path(contract) + found.path
     name = f"GET {printable(target)}"
     headers = [(b"Authorization", f"{presented.scheme} {presented.token}".encode("ascii", "replace"))]
