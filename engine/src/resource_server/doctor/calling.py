@@ -96,6 +96,10 @@ _SETTINGS: dict[Refusal | None, str] = {
         "TOKEN_SUBJECT, TOKEN_PERMISSIONS and TOKEN_PROFILE": (Refusal.CLAIMS,),
         "the clocks, TOKEN_LEEWAY and TOKEN_MAX_AGE": (Refusal.EXPIRED, Refusal.NOT_YET_VALID, Refusal.TOO_OLD),
         "DPOP and PUBLIC_URL": (Refusal.NOT_BOUND, Refusal.SENDER_CONSTRAINED, Refusal.OTHER_BINDING),
+        "CLIENT_CERTIFICATE_HEADER, TRUSTED_PROXIES and MTLS": (
+            *(Refusal.NO_CERTIFICATE, Refusal.BAD_CERTIFICATE, Refusal.OTHER_CERTIFICATE),
+            Refusal.NO_CERTIFICATE_BINDING,
+        ),
     }.items()
     for refusal in refusals
 }

@@ -18,7 +18,7 @@ from resource_server.tokens.dpop import Proof
 from resource_server.tokens.errors import ReplaysUnavailable
 from resource_server.tokens.issuer import Issuer, IssuerError
 from resource_server.tokens.keys import ALGORITHMS
-from resource_server.validating import make_dpop
+from resource_server.validating import make_dpop, make_mtls
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -53,6 +53,10 @@ def configuration_findings(factory: str, settings: Settings, now: float) -> Iter
     yield _public_url(settings)
     yield _cors(settings)
     yield _proxies(settings)
+    if mtls := make_mtls(settings):
+        taken = "required" if mtls.required else "taken"
+        meaning = f"Tokens that are bound to a client certificate are {taken}; the proxies have to set that field."
+        yield Finding("certificates", Verdict.PASSED, f"in {settings.client_certificate_header}", meaning=meaning)
 
 
 def _settings(settings: Settings) -> Finding:

@@ -14,10 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from resource_server.contract.spec import TOKEN_KINDS, scheme_kind
+from resource_server.networks import comes_from
 from resource_server.serving.exchange import Exchange
 from resource_server.serving.requirements import SECURITY_MAP, NothingPresented, Requirements, takes
 from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken
-from resource_server.tokens.credentials import Credentials, names_a_token, presented
+from resource_server.tokens.credentials import PEER, Credentials, names_a_token, presented
 from resource_server.tokens.errors import InvalidRequest, MissingCredentials, Protection, SecurityError
 from resource_server.tokens.resource import ProtectedResource
 
@@ -105,6 +106,13 @@ class Authorization:
     def _presented(self, scope: Scope) -> Credentials | None:
         fields = _fields(scope, b"authorization")
         credentials = presented(fields, scope["query_string"], self._protection.schemes)
+        mtls = self._validator.mtls
+        if (
+            credentials
+            and mtls
+            and comes_from({"client": scope.get(PEER) or scope.get("client")}, mtls.trusted_proxies)
+        ):
+            credentials.certificates = tuple(_fields(scope, mtls.header.encode()))
         if credentials is None or credentials.scheme == "Bearer":
             return credentials
         # As the client has sent it: a proxy may have changed the rest of the URL, so that is configured.

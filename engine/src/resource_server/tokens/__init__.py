@@ -1,5 +1,6 @@
 """Access tokens, keys, claims, proofs, challenges. This room knows neither an application nor its operations."""
 
+from resource_server.tokens.certificates import MutualTLS
 from resource_server.tokens.claims import AccessToken
 from resource_server.tokens.credentials import CREDENTIALS, Credentials, credentials_of
 from resource_server.tokens.dpop import DPoP
@@ -16,6 +17,7 @@ __all__ = [
     "Auth0JWTBearerTokenValidator",
     "Credentials",
     "DPoP",
+    "MutualTLS",
     "Nonces",
     "SQLiteReplays",
     "SecurityError",
