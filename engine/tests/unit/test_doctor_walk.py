@@ -168,8 +168,7 @@ BEHIND: dict[str, Any] = {
         (
             {"x5t#S256": "x"},
             {**BEHIND, "mtls": "disabled"},
-            Refusal.SENDER_CONSTRAINED,
-            "set CLIENT_CERTIFICATE_HEADER",
+            (Refusal.SENDER_CONSTRAINED, "set CLIENT_CERTIFICATE_HEADER"),
         ),
         ({"jkt": "x", "x5t#S256": "x"}, BEHIND, (Refusal.SENDER_CONSTRAINED, "Send it as `DPoP`")),
         (ABSENT, BEHIND, (None, "")),
