@@ -12,9 +12,9 @@ from joserfc.jwk import RSAKey
 
 from api import handlers
 from resource_server.contract.spec import Contract
-from resource_server.serving import authorization, problems, requirements
+from resource_server.serving import authorization, flaskapp, problems, requirements
 from resource_server.serving.exchange import Answer, Exchange
-from resource_server.tokens import AccessToken, checks, claims, dpop, errors, keys, validator
+from resource_server.tokens import AccessToken, checks, claims, dpop, errors, keys, rules, validator
 from resource_server.tokens.credentials import Credentials, presented
 from resource_server.tokens.jwt import SignedJWT, header_of
 
@@ -190,6 +190,33 @@ REQUIREMENTS = [
     Mutant("refusals swallowed", f"{PRIVATE}: expired", swallow(errors.SecurityError)),
     Mutant("missing credentials let through", f"{PRIVATE}: no credentials", swallow(requirements.NothingPresented)),
 ]
+
+def keyword(name: str, holds: Callable[[Any, Any], bool]) -> Callable[[Patch], None]:
+    """A keyword of `x-claims` compares otherwise."""
+    return lambda patch: patch.setitem(rules.KEYWORDS, name, rules.KEYWORDS[name]._replace(holds=holds))
+
+
+def of_root_only(contract: Contract, _: object = None) -> tuple[rules.ClaimRule, ...]:
+    return tuple(rules.rules_of(contract["x-claims"])) if "x-claims" in contract else ()
+
+
+CLAIMS_REQUIRED = [
+    Mutant("claims not required", "", lambda patch: patch.setattr(authorization, "unmet", lambda *_: [])),
+    Mutant("only the whole contract's claims required", "", lambda patch: patch.setattr(flaskapp, "claim_rules", of_root_only)),
+    Mutant("claims required though nobody needs a token", "", lambda patch: patch.setattr(authorization, "needs_access_token", lambda *_: True)),
+]
+
+CLAIM_RULES = [
+    Mutant("claims not required of a path", "", keyword("equalsPathParameter", lambda *_: True)),
+    Mutant("true is 1", "", keyword("equals", lambda found, wanted: bool(found == wanted))),
+    Mutant("one of by text", "", keyword("oneOf", lambda found, wanted: str(found) in map(str, wanted))),
+    Mutant("a text contains", "", keyword("contains", lambda found, wanted: isinstance(found, list | str) and all(each in found for each in map(str, rules.values_of(wanted))))),
+    Mutant("some of what a list must contain suffices", "", keyword("contains", lambda found, wanted: isinstance(found, list) and any(rules._is_one_of(each, found) for each in rules.values_of(wanted)))),
+    Mutant("one value for a list with one of some", "", keyword("containsOneOf", rules._is_one_of)),
+    Mutant("a path's number by its value", "", keyword("equalsPathParameter", lambda found, text: str(found) in (text, f"{text}.0"))),
+    Mutant("claims within claims not found", "", lambda patch: patch.setattr(rules, "claim_at", dict.get)),
+]
+"""Of comparisons alone."""
 
 Presented = Callable[[Sequence[str], bytes, Collection[str]], Credentials | None]
 

@@ -14,9 +14,10 @@ from resource_server import Settings
 from resource_server.contract.loading import read_contract
 from resource_server.contract.spec import Contract
 from resource_server.developing.contract_tests.metadata import resource_metadata, takes_proofs
-from resource_server.developing.contract_tests.operations import ANY_LOGIN, Login, requirements
+from resource_server.developing.contract_tests.operations import ANY_CALLER, Caller, requirements
 from resource_server.developing.contract_tests.results import Result, Verdict
 from resource_server.developing.contract_tests.running import Options, Run
+from resource_server.developing.contract_tests.schema import fixed
 from resource_server.developing.contract_tests.trust import Trust
 from resource_server.serving.background import in_background
 from resource_server.tokens.issuer import Issuer
@@ -57,9 +58,9 @@ class TenantTokens:
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
 
-    def token(self, scopes: Collection[str], changes: Mapping[str, Any], login: Login = ANY_LOGIN) -> str:
+    def token(self, scopes: Collection[str], changes: Mapping[str, Any], caller: Caller = ANY_CALLER) -> str:
         usual = {"scope": " ".join(sorted(scopes)), "gty": "client-credentials"}
-        return self._tenant.token(**{**usual, **login.claims(), **changes})
+        return self._tenant.token(**{**usual, **caller.claims(), **changes})
 
 
 def trusting(tenant: Tenant) -> Trust:
@@ -76,7 +77,7 @@ def trusting(tenant: Tenant) -> Trust:
 
 def results(contract: Contract, url: str, tenant: Tenant, **options: Any) -> list[Result]:
     """What a whole run finds."""
-    contract = resolve_refs(contract)
+    contract = fixed(resolve_refs(contract))
     tested = requirements(contract)
     proofs = takes_proofs(resource_metadata(url), url)
     run = Run(

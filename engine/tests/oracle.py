@@ -13,6 +13,7 @@ class Token(NamedTuple):
 
     valid: bool  # signature, expiry, audience, issuer are all right
     scopes: frozenset[str]  # what it grants
+    claims: Mapping[str, Any] = {}  # what else it says
 
 
 class Presented(NamedTuple):
@@ -90,8 +91,60 @@ def judge_alternative(
     return None if None in verdicts else REACHED
 
 
-def outcome(document: Mapping[str, Any], method: str, path: str, presented: Presented) -> Outcome:
-    """Say what must come out when the operation is called with these credentials."""
+def look_up(claims: Any, name: str) -> Any:
+    """Find a claim; a part of the name after a dot may lead into an object. Nothing found is None."""
+    words = name.split(".")
+    for taken in range(len(words), 0, -1):
+        found = claims.get(".".join(words[:taken]), claims)
+        if found is claims:
+            continue
+        for word in words[taken:]:
+            found = found[word] if isinstance(found, dict) and word in found else None
+        return found
+    return None
+
+
+def same(one: Any, other: Any) -> bool:
+    """Say whether two values are the same in JSON."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    return isinstance(one, str | int | float) and one == other
+
+
+def is_good(keyword: str, value: Any, wanted: Any, variables: Mapping[str, str]) -> bool:
+    """Say whether a claim's value is what one keyword of `x-claims` asks for."""
+    items = value if isinstance(value, list) else []
+    match keyword:
+        case "equals":
+            return same(value, wanted)
+        case "oneOf":
+            return [same(value, each) for each in wanted].count(True) > 0
+        case "contains":
+            all_of = wanted if isinstance(wanted, list) else [wanted]
+            return {True} >= {any(same(item, each) for item in items) for each in all_of}
+        case "containsOneOf":
+            return any(same(item, each) for item in items for each in wanted)
+        case "equalsPathParameter":
+            return type(value) in (str, int) and f"{value}" == variables[wanted]
+    raise ValueError(f"no rule for {keyword!r}")
+
+
+def has_claims(rules: Mapping[str, Mapping[str, Any]], claims: Mapping[str, Any], variables: Mapping[str, str]) -> bool:
+    """Say whether a token's claims are what `x-claims` asks for."""
+    return all(
+        is_good(keyword, look_up(claims, name), wanted, variables)
+        for name, rule in rules.items()
+        for keyword, wanted in rule.items()
+    )
+
+
+def outcome(
+    document: Mapping[str, Any], method: str, path: str, presented: Presented, variables: Mapping[str, str] = {}
+) -> Outcome:
+    """Say what must come out when the operation is called with these credentials.
+
+    Of several alternatives that are met the first counts. If a token is a part of it, that must have the claims.
+    """
     operation = document["paths"][path][method]
     alternatives = operation["security"] if "security" in operation else document.get("security")
     if not alternatives:
@@ -102,6 +155,11 @@ def outcome(document: Mapping[str, Any], method: str, path: str, presented: Pres
         return INVALID_REQUEST
     verdicts = [judge_alternative(alternative, schemes, presented) for alternative in alternatives if alternative]
     if REACHED in verdicts:
+        met = [alternative for alternative in alternatives if alternative][verdicts.index(REACHED)]
+        if isinstance(presented.authorization, Token) and any(kind_of(schemes[name]) == "bearer" for name in met):
+            for rules in (document.get("x-claims", {}), operation.get("x-claims", {})):
+                if not has_claims(rules, presented.authorization.claims, variables):
+                    return Outcome(403, "insufficient_claims", NO_SCOPES)
         return REACHED
     refusals = [verdict for verdict in verdicts if verdict is not None]
     if refusals:  # min() gives the first in order among equals

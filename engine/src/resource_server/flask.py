@@ -25,8 +25,9 @@ from werkzeug.local import LocalProxy
 from resource_server.networks import comes_from
 from resource_server.tokens.claims import AccessToken
 from resource_server.tokens.credentials import CREDENTIALS, Credentials
-from resource_server.tokens.errors import QUOTABLE, MissingCredentials, SecurityError
+from resource_server.tokens.errors import QUOTABLE, InsufficientClaims, MissingCredentials, SecurityError
 from resource_server.tokens.resource import METADATA_HEADERS, ProtectedResource, protected_resource
+from resource_server.tokens.rules import rules_of, unmet
 from resource_server.tokens.uris import is_public_url
 from resource_server.tokens.validator import Auth0JWTBearerTokenValidator
 from resource_server.tokens.wsgi import certificates_in, credentials_in, peer_in
@@ -58,9 +59,11 @@ class _Requirement:
         optional: bool = False,
         acr_values: str | None = None,
         max_age: int | None = None,
+        claims: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         if isinstance(scopes, type):
             raise TypeError(_CLASS)
+        self.rules = () if claims is None else rules_of(claims)
         self.alternatives = (scopes,) if isinstance(scopes, str) else tuple(scopes or ())
         self.optional, self.acr_values, self.max_age = optional, acr_values, max_age
         if scopes is not None and not self.alternatives:
@@ -118,6 +121,7 @@ class ResourceProtector:
         optional: bool = False,
         acr_values: str | None = None,
         max_age: int | None = None,
+        claims: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
 
     def __call__(self, scopes: Any = None, **options: Any) -> Any:
@@ -126,11 +130,12 @@ class ResourceProtector:
         Args:
             scopes: A text names scopes, all of which the token must have; of several texts one must hold.
             options: `optional` lets requests without credentials through, and still refuses bad ones. `acr_values`, of
-                which the token's `acr` must be one, and `max_age`, seconds since the login, are RFC 9470's.
+                which the token's `acr` must be one, and `max_age`, seconds since the login, are RFC 9470's. `claims`
+                says what claims must be, as `x-claims` does in a contract, of the route's own arguments, too.
 
         Raises:
             TypeError: It isn't a view that is protected, but a class.
-            ValueError: The scopes are empty, or can't stand in a challenge.
+            ValueError: The scopes are empty, or can't stand in a challenge; or the claims can't be enforced.
         """
         if callable(scopes) and not isinstance(scopes, type):
             return self()(scopes)
@@ -224,6 +229,9 @@ class ResourceProtector:
             credentials.certificates = certificates_in(environ, mtls.header)
         token = validator.check(credentials)
         validator.validate_token(token, requirement.alternatives, request)
+        arguments = {name: str(value) for name, value in (request.view_args or {}).items()}
+        if claims := unmet(requirement.rules, token, arguments):
+            raise InsufficientClaims(claims)
         validator.require_authentication(token, requirement.acr_values, requirement.max_age)
         environ[_TOKEN] = token
         nonces = validator.dpop and validator.dpop.nonces

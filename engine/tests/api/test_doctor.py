@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import socket
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,6 @@ from resource_server.doctor import command
 from resource_server.doctor.calling import difference
 from resource_server.doctor.configuration import configuration_findings
 from resource_server.doctor.findings import Finding, Verdict
-from resource_server.doctor.report import Report
 from resource_server.doctor.walk import walk
 from resource_server.serving.background import in_background
 from resource_server.serving.problems import DOCTOR
@@ -32,7 +33,9 @@ from tests.tenant import AUDIENCE, METADATA, Tenant, streamed
 SHOP = TESTS / "shop" / "openapi.yaml"
 
 
-def examine(token: str | None, url: str | None, spec: Path | None, environ: dict[str, str], now: float) -> Report:
+def examine(
+    token: str | None, url: str | None, spec: Path | None, environ: dict[str, str], now: float
+) -> command.Report:
     return command.examine(FACTORY, token, environ=environ, now=now, url=url, spec=spec or SPECIFICATION)
 
 
@@ -40,12 +43,12 @@ def environ(tenant: Tenant, **others: str) -> dict[str, str]:
     return {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE, **others}
 
 
-def configured(tenant: Tenant, **others: str) -> Report:
+def configured(tenant: Tenant, **others: str) -> command.Report:
     """What is found out about a configuration."""
     return examine(None, None, None, environ(tenant, **others), time.time())
 
 
-def found(report: Report, check: str) -> Finding:
+def found(report: command.Report, check: str) -> Finding:
     return next(finding for finding in report.findings if finding.check == check)
 
 
@@ -133,6 +136,14 @@ def test_issuer_that_cannot_be_reached_fails() -> None:
     assert report.advice.startswith("Nothing listens there: correct AUTH0_DOMAIN")
 
 
+def test_issuer_without_tls_or_address_is_told_by_what_the_network_really_raises(own: Tenant) -> None:
+    with own.running():
+        plain = configured(own, AUTH0_DOMAIN=own.url.replace("http:", "https:"))
+    assert plain.advice.startswith("What answers there speaks no TLS that fits")
+    nowhere = configured(own, AUTH0_DOMAIN="tenant.invalid")
+    assert nowhere.advice.startswith("Its host has no address")
+
+
 def test_development_issuer_that_does_not_run_is_to_be_started() -> None:
     report = examine(None, None, None, {"PORT": "1"}, time.time())
     assert report.advice == "Start it with `make run`, or set AUTH0_DOMAIN and AUTH0_AUDIENCE."
@@ -153,11 +164,16 @@ def answering(answer: Callable[[httpx.Request], httpx.Response]) -> Settings:
     return Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE, transport=httpx.MockTransport(answer))
 
 
-def raising(error: Exception) -> Callable[[httpx.Request], httpx.Response]:
+def raising(error: Exception, cause: Exception | None = None) -> Callable[[httpx.Request], httpx.Response]:
+    """What a request ends with, and what httpx has made that of."""
+
     def answer(_: httpx.Request) -> httpx.Response:
-        raise error
+        raise error from cause
 
     return answer
+
+
+CONNECTING = httpx.ConnectError("")
 
 
 @pytest.mark.parametrize(
@@ -177,20 +193,18 @@ def raising(error: Exception) -> Callable[[httpx.Request], httpx.Response]:
         (lambda _: httpx.Response(200, content=b" " * 600_000), "Its answer is longer than 512 KiB"),
         (
             lambda _: httpx.Response(302, headers={"Location": "https://b.example.com/"}),
-            "It redirects to another host: ask your provider",
+            "It redirects to another host, or in circles: ask your provider",
         ),
         (
             lambda _: httpx.Response(200, json={"issuer": "https://b.example.com/"}),
             "Write AUTH0_DOMAIN as the",
         ),
-        (
-            raising(httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")),
-            "Its certificate isn't valid here",
-        ),
-        (raising(httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER]")), "What answers there speaks no TLS that fits"),
-        (raising(httpx.ConnectError("[Errno -2] Name or service not known")), "Its host has no address: correct"),
-        (raising(httpx.ConnectError("[Errno -3] Temporary failure in name resolution")), "Its host has no address now"),
-        (raising(httpx.ConnectError("[Errno 111] Connection refused")), "Nothing listens there"),
+        (raising(CONNECTING, ssl.SSLCertVerificationError("self-signed")), "Its certificate isn't valid here"),
+        (raising(CONNECTING, ssl.SSLError("WRONG_VERSION_NUMBER")), "What answers there speaks no TLS that fits"),
+        (raising(CONNECTING, socket.gaierror(socket.EAI_NONAME, "")), "Its host has no address: correct"),
+        (raising(CONNECTING, socket.gaierror(socket.EAI_AGAIN, "")), "Its host has no address now"),
+        (raising(CONNECTING, ConnectionRefusedError()), "Nothing listens there"),
+        (raising(CONNECTING), "Correct AUTH0_DOMAIN, or let this machine reach it"),
         (raising(httpx.ConnectTimeout("timed out")), "Nobody answers in time"),
         (raising(httpx.ProxyError("407 Proxy Authentication Required")), "The proxy refuses it"),
         (raising(OSError("no such file")), "Correct the environment"),
@@ -389,7 +403,7 @@ def test_api_of_other_settings_is_told_from_this_one(tenant: Tenant, url: str) -
 
 def judged(check: str, refusal: str | None) -> Finding:
     """What has come of a check: nothing, or a refusal."""
-    return Finding(check, Verdict.FAILED if refusal else Verdict.PASSED, meaning=refusal or "")
+    return Finding(Verdict.FAILED if refusal else Verdict.PASSED, check, meaning=refusal or "")
 
 
 @pytest.mark.parametrize(

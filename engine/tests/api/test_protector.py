@@ -336,6 +336,55 @@ def test_step_up_asks_for_a_better_login(
         assert response.headers["WWW-Authenticate"].endswith(challenge)
 
 
+@pytest.mark.parametrize(
+    ("path", "claims", "status"),
+    [
+        ("/orgs/org_1/7", {"org_id": "org_1", "number": 7, "app": {"roles": ["admin"]}}, 200),
+        ("/orgs/org_1/007", {"org_id": "org_1", "number": 7, "app": {"roles": ["admin"]}}, 200),  # the view gets 7
+        ("/orgs/org_2/7", {"org_id": "org_1", "number": 7, "app": {"roles": ["admin"]}}, 403),
+        ("/orgs/org_1/8", {"org_id": "org_1", "number": 7, "app": {"roles": ["admin"]}}, 403),
+        ("/orgs/org_1/7", {"org_id": "org_1", "number": 7, "app": {"roles": "admin"}}, 403),
+        ("/orgs/org_1/1", {"org_id": "org_1", "number": True, "app": {"roles": ["admin"]}}, 403),
+        ("/orgs/org_1/7", {}, 403),
+    ],
+)
+def test_claims_are_held_to_rules(  # noqa: PLR0917  # fixtures
+    app: Flask,
+    client: FlaskClient,
+    require_auth: ResourceProtector,
+    tenant: Tenant,
+    path: str,
+    claims: dict[str, Any],
+    status: int,
+) -> None:
+    rules = {
+        "org_id": {"equalsPathParameter": "org_id"},
+        "number": {"equalsPathParameter": "number"},
+        "app.roles": {"contains": "admin"},
+    }
+    app.get("/orgs/<org_id>/<int:number>")(require_auth("read:messages", claims=rules)(lambda **_: {}))
+    response = client.get(path, headers=bearer(tenant.token(**claims)))
+    assert response.status_code == status
+    if status == 403:
+        assert refused(response, 403, "insufficient_claims")
+
+
+def test_claims_of_a_parameter_that_the_route_lacks_let_nobody_in(
+    app: Flask, client: FlaskClient, require_auth: ResourceProtector, tenant: Tenant
+) -> None:
+    app.get("/")(require_auth(claims={"org_id": {"equalsPathParameter": "org"}})(who))
+    for org_id in (None, "None", "", "org"):
+        assert client.get("/", headers=bearer(tenant.token(org_id=org_id))).status_code == 403
+
+
+@pytest.mark.parametrize("claims", [{}, {"plan": "pro"}, {"plan": {"equal": "pro"}}, {"plan": {"oneOf": []}}])
+def test_claims_that_say_nothing_are_refused_at_the_start(require_auth: ResourceProtector, claims: Any) -> None:
+    with pytest.raises(ValueError, match=r"equals|must be|takes a list"):
+        require_auth(claims=claims)
+    with pytest.raises(ValueError, match=r"equals|must be|takes a list"):
+        require_auth.protect(Blueprint("b", __name__), claims=claims)
+
+
 # Views of every kind
 
 

@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resource_server.developing.contract_tests.forging import ABSENT, b64, segment
-from resource_server.doctor.command import report_on
+from resource_server.doctor.command import as_json, as_text, report_on
 from resource_server.doctor.findings import printable, shown
-from resource_server.doctor.jwts import kind_of_jwt
-from resource_server.doctor.report import as_json, as_text
-from resource_server.doctor.texts import kind_of
+from resource_server.doctor.kinds import kind_of, kind_of_jwt
 from resource_server.settings import Settings
 from resource_server.tokens.jwt import SignedJWT
 from tests.processes import TESTS

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from resource_server.contract.loading import read_contract
 from resource_server.developing.contract_tests.forging import ABSENT
+from resource_server.doctor.command import Report, as_text
 from resource_server.doctor.findings import Verdict, distance, moment
 from resource_server.doctor.operations import operations_for
-from resource_server.doctor.report import Report, as_text
 from resource_server.doctor.walk import walk
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
@@ -140,7 +140,7 @@ MISTAKES: list[Mistake] = [
     ({}, {"exp": ABSENT, "sub": ABSENT}, {}, "The token lacks sub, which names who calls"),
     ({}, {"exp": "soon"}, {}, "`exp` is a text: it has to be a number of seconds."),
     ({}, {"cnf": {"x5t#S256": "x"}}, {}, "The token is bound to a certificate (mutual TLS)"),
-    ({"crit": ["x"]}, {}, {}, "Auth0 issues no such token."),
+    ({"crit": ["x"]}, {}, {}, "Hardly any provider issues such tokens"),
 ]
 
 
@@ -255,6 +255,17 @@ def test_proof_is_walked_through_too(tenant: Tenant, settings: Settings, changes
     walked = walk(f"DPoP {token}", reached, time.time(), proof)
     assert (walked.failed.check if walked.failed else "") == failing
     assert bool(walked.advice) == bool(failing)
+
+
+def test_proof_for_the_address_behind_the_proxy_is_told_what_clients_call(tenant: Tenant, settings: Settings) -> None:
+    token, reached = tenant.token(cnf=PROVER.cnf), dataclasses.replace(settings, **REACHED)
+    proof = PROVER.forged("GET", URL, token, htu=URL.replace("https", "http"))
+    advised = walk(f"DPoP {token}", reached, time.time(), proof).advice
+    assert advised.startswith("htu has to be the URL as the client calls it")
+    assert "PUBLIC_URL" in advised
+    without = walk(f"DPoP {token}", reached, time.time())
+    assert without.failed is None
+    assert without.findings[-1].meaning == "The proof that goes with it isn't looked at: give it with --proof."
 
 
 def test_proof_of_another_key_or_none_is_said(tenant: Tenant, settings: Settings) -> None:

@@ -9,10 +9,20 @@ from connexion.utils import get_function_from_name
 
 from resource_server.contract.compiled import Compiled, Declared
 from resource_server.contract.schemas import FORMATS
-from resource_server.contract.spec import TOKEN_KINDS, Contract, path_item, paths, scheme_kind, scheme_scopes
+from resource_server.contract.spec import (
+    TOKEN_KINDS,
+    Contract,
+    claim_rules,
+    needs_access_token,
+    path_item,
+    paths,
+    scheme_kind,
+    scheme_scopes,
+)
 from resource_server.contract.structure import places, written
 from resource_server.contract.types import SEQUENCES
 from resource_server.tokens.errors import QUOTABLE
+from resource_server.tokens.rules import EQUALS_PATH_PARAMETER, good_claims, rules_of, unmet
 
 _VALIDATORS = {
     "oauth2": "x-tokenInfoFunc",
@@ -24,7 +34,8 @@ _VALIDATORS = {
 """By scheme, the member that names the function which validates its credentials."""
 
 _STEP_UP = ("x-acr-values", "x-max-age")
-_OWN = (*_STEP_UP, *set(_VALIDATORS.values()), "x-openapi-router-controller", "x-body-name")
+_CLAIMS = "x-claims"
+_OWN = (*_STEP_UP, _CLAIMS, *set(_VALIDATORS.values()), "x-openapi-router-controller", "x-body-name")
 """What has a meaning here."""
 
 _RESERVED = ("/ui", "/ui/", "/openapi.json", "/openapi.yaml")
@@ -39,11 +50,15 @@ def complaints(compiled: Compiled) -> Iterator[str]:
     for name, scheme in compiled.schemes.items():
         yield from _scheme_complaints(name, scheme)
     functions: dict[str, str] = {}
+    wrong = list(_claims_complaints(compiled.contract))
+    yield from wrong
     for declared in compiled.operations():
         yield from _handler_complaints(declared, functions)
         for requirement in declared.security:
             yield from _requirement_complaints(declared.name, requirement, compiled.schemes)
         yield from _step_up_complaints(declared, compiled.schemes)
+        if not wrong:
+            yield from _rule_complaints(declared, compiled)
 
 
 def _extension_complaints(contract: Contract) -> Iterator[str]:
@@ -94,7 +109,7 @@ def _plain(name: str) -> str:
 
 def _path_complaints(contract: Contract) -> Iterator[str]:
     for place, item in (("", contract), *((path, path_item(contract, path)) for path in paths(contract))):
-        for member in (name for name in _STEP_UP if name in item):
+        for member in (name for name in (*_STEP_UP, *([_CLAIMS] if place else [])) if name in item):
             yield f"{place}: {member} belongs to an operation, and is enforced nowhere else".removeprefix(": ")
     for path in paths(contract):
         if path in _RESERVED:
@@ -185,13 +200,53 @@ def _step_up_complaints(declared: Declared, schemes: Mapping[str, Any]) -> Itera
         yield f"{name}: x-acr-values must be text, like 'urn:example:mfa', several separated by spaces"
     if "x-max-age" in operation and (type(max_age) is not int or not 0 <= max_age < 2**31):
         yield f"{name}: x-max-age must be a number of seconds"
-    tokens = [any(scheme_kind(schemes[scheme]) in TOKEN_KINDS for scheme in each) for each in declared.security]
-    if (acr_values is not None or max_age is not None) and not (tokens and all(tokens)):
+    if (acr_values is not None or max_age is not None) and not needs_access_token(declared.security, schemes):
         yield f"{name}: x-acr-values and x-max-age need an access token in each alternative of its security"
 
 
 def _is_acr_values(value: object) -> bool:
     return isinstance(value, str) and bool(value.split()) and QUOTABLE.fullmatch(value) is not None
+
+
+def _claims_complaints(contract: Contract) -> Iterator[str]:
+    """What is no `x-claims`, wherever it stands."""
+    for kind, pointer, node in places(contract):
+        if kind not in ("document", "operation") or not isinstance(node, dict) or _CLAIMS not in node:
+            continue
+        try:
+            rules_of(node[_CLAIMS])
+        except ValueError as error:
+            yield f"{written((*pointer, _CLAIMS))}: {error}"
+
+
+def _rule_complaints(declared: Declared, compiled: Compiled) -> Iterator[str]:
+    """Rules that can't be enforced, or that no token can meet."""
+    name = declared.name
+    tokens = any(scheme_kind(compiled.schemes[scheme]) in TOKEN_KINDS for each in declared.security for scheme in each)
+    if _CLAIMS in declared.operation and not needs_access_token(declared.security, compiled.schemes):
+        yield f"{name}: {_CLAIMS} needs an access token in each alternative of its security"
+    if not tokens:
+        return
+    rules = claim_rules(compiled.contract, declared.operation)
+    for rule in rules:
+        if rule.keyword == EQUALS_PATH_PARAMETER and not _is_plain_parameter(rule.value, declared, compiled):
+            yield (
+                f"{name}: {_CLAIMS}: {rule.claim!r}: its path has no parameter {rule.value!r} of type string or "
+                "integer, of style simple: name one, or write it in the operations that have it"
+            )
+    fixed = [rule for rule in rules if rule.keyword != EQUALS_PATH_PARAMETER]
+    if contradicted := unmet(fixed, good_claims(fixed, {}), {}):
+        yield f"{name}: {_CLAIMS}: no token can meet all that is required of {contradicted[0]!r}"
+
+
+def _is_plain_parameter(name: str, declared: Declared, compiled: Compiled) -> bool:
+    return any(
+        parameter["in"] == "path"
+        and parameter["name"] == name
+        and parameter.get("style", "simple") == "simple"
+        and compiled.types.of(parameter.get("schema")) in (("string",), ("integer",))
+        for parameter in declared.parameters
+    )
 
 
 def _import_problem(name: str) -> str | None:

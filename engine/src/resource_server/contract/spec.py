@@ -2,12 +2,14 @@
 
 import keyword
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from resource_server.contract.structure import at, parsed, reference, with_members
+from resource_server.tokens.rules import ClaimRule, rules_of
 
 TOKEN_KINDS = ("oauth2", "openIdConnect", "bearer")
 """The kinds of security schemes whose credentials are access tokens."""
@@ -76,6 +78,13 @@ def follow(contract: Contract, node: Any) -> Any:
 def referred(contract: Contract, target: str) -> Any:
     """What a reference leads to, which may be another one."""
     return at(contract, parsed(unquote(target.removeprefix("#"))))
+
+
+def claim_rules(contract: Contract, operation: Mapping[str, Any] = MappingProxyType({})) -> tuple[ClaimRule, ...]:
+    """What a contract requires of claims, and an operation in addition; for operations that take access tokens."""
+    return tuple(
+        rule for holder in (contract, operation) if "x-claims" in holder for rule in rules_of(holder["x-claims"])
+    )
 
 
 def parameters(contract: Contract, item: Mapping[str, Any], operation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -162,6 +171,12 @@ def scheme_scopes(scheme: Mapping[str, Any]) -> list[str]:
 def scheme_kind(scheme: Mapping[str, Any]) -> str:
     """A security scheme's type; of one for HTTP, the authentication scheme, in small letters."""
     return str(scheme["scheme"]).lower() if scheme["type"] == "http" else str(scheme["type"])
+
+
+def needs_access_token(security: Sequence[Mapping[str, Any]], schemes: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether each alternative of what an operation requires has an access token."""
+    tokens = [any(scheme_kind(schemes[name]) in TOKEN_KINDS for name in each) for each in security]
+    return bool(tokens) and all(tokens)
 
 
 class Try(NamedTuple):

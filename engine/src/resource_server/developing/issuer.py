@@ -49,20 +49,22 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
     Args:
         url: The issuer URL, with its final slash.
         scopes: Says what the API offers at the moment. The first sample user and the machine client may have all of it.
-        claims: Further claims of every token.
+        claims: Says which further claims every token has at the moment.
 
     Raises:
         ValueError: The URL is not on a loopback address.
     """
 
-    def __init__(self, url: str, scopes: Callable[[], Iterable[str]], claims: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, url: str, scopes: Callable[[], Iterable[str]], claims: Callable[[], Mapping[str, Any]] = dict
+    ) -> None:
         super().__init__()
         if not is_loopback(urlsplit(url).hostname or ""):
             raise ValueError(f"The development issuer is for loopback addresses only, not for {url}")
         self.url = url
         self.keys = SigningKeys()
         self._scopes = scopes
-        self._claims = claims or {}
+        self._claims = claims
         self.codes: dict[str, AuthorizationCode] = {}
         self.dpop = DPoP(MemoryReplays())
         self.register_grant(ClientCredentials)
@@ -119,7 +121,7 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
             "azp": client.client_id,
             **({"scope": granted} if granted else {}),
             **({} if user or "sub" in (claims or ()) else {"gty": "client-credentials"}),
-            **self._claims,
+            **self._claims(),
             **({"cnf": {"jkt": thumbprint}} if thumbprint else {}),
             **(claims or {}),
         }

@@ -6,7 +6,7 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,7 +20,19 @@ from watchfiles import PythonFilter, run_process
 
 from resource_server.contract.files import read_document
 from resource_server.contract.loading import read_contract
-from resource_server.contract.spec import Contract, ContractError, Try, base_path, declared_scopes, operation_to_try
+from resource_server.contract.spec import (
+    Contract,
+    ContractError,
+    Try,
+    base_path,
+    claim_rules,
+    declared_scopes,
+    follow,
+    operation_to_try,
+    operations,
+    parameters,
+    path_item,
+)
 from resource_server.developing.clients import MACHINE
 from resource_server.developing.issuer import DevelopmentIssuer, serve_in_background
 from resource_server.developing.trying import curl
@@ -29,6 +41,7 @@ from resource_server.serving.logs import begin_logging, write_requests
 from resource_server.serving.making import ApplicationError, check, make
 from resource_server.serving.server import uvicorn_config
 from resource_server.settings import SLASH_WARNING, Settings, SettingsError, development_issuer_url, lacks_final_slash
+from resource_server.tokens.rules import EQUALS_PATH_PARAMETER, ClaimRule, good_claims
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +70,8 @@ def run(factory: str, settings: Settings) -> None:
     check(factory, settings)
     issuer = None
     if settings.development_issuer:
-        issuer = DevelopmentIssuer(issuer_url, _Scopes(settings.specification), settings.development_claims)
+        offered = _Offered(settings.specification, settings.development_claims or {})
+        issuer = DevelopmentIssuer(issuer_url, offered.scopes, offered.claims)
         serve_in_background(issuer_listener, issuer)
     _announce(url, contract, settings, issuer)
     logging.getLogger("watchfiles").setLevel(logging.ERROR)  # of Ctrl-C there is nothing to say
@@ -71,21 +85,59 @@ def run(factory: str, settings: Settings) -> None:
     )
 
 
-class _Scopes:
-    """The scopes that the contract declares at the moment; while it can't be read, those from before."""
+class _Offered:
+    """The scopes that the contract declares at the moment, and the claims that it requires.
 
-    def __init__(self, specification: Path) -> None:
+    While it can't be read, those from before.
+
+    Args:
+        specification: Where it is.
+        claims: Further claims, which come before those that it requires.
+    """
+
+    def __init__(self, specification: Path, claims: Mapping[str, Any]) -> None:
         self._specification = specification
+        self._further = dict(claims)
         self._read_at = 0
-        self._last: list[str] = []
+        self._scopes: list[str] = []
+        self._claims = self._further
 
-    def __call__(self) -> Iterable[str]:
-        with contextlib.suppress(OSError, ContractError, AttributeError, LookupError, TypeError):
+    def scopes(self) -> Iterable[str]:
+        self._read()
+        return self._scopes
+
+    def claims(self) -> Mapping[str, Any]:
+        self._read()
+        return self._claims
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError, ContractError, AttributeError, LookupError, TypeError, ValueError):
             changed_at = self._specification.stat().st_mtime_ns
             if changed_at != self._read_at:
-                self._last = declared_scopes(read_document(self._specification))
+                contract = read_document(self._specification)
+                self._scopes = declared_scopes(contract)
+                self._claims = good_claims(list(_rules(contract)), self._further)
                 self._read_at = changed_at
-        return self._last
+
+
+def _rules(contract: Contract) -> Iterator[ClaimRule]:
+    """What the operations require of claims. The parameters of their paths are the contract's examples."""
+    for _, path, operation, _ in operations(contract):
+        found = parameters(contract, path_item(contract, path), operation)
+        examples = {each["name"]: _example(contract, each) for each in found if each["in"] == "path"}
+        for rule in claim_rules(contract, operation):
+            if rule.keyword != EQUALS_PATH_PARAMETER:
+                yield rule
+            elif (example := examples.get(rule.value)) is not None:
+                yield ClaimRule(rule.claim, "equals", str(example))
+
+
+def _example(contract: Contract, parameter: Mapping[str, Any]) -> Any:
+    """A value that the contract shows for a parameter; nothing, if it shows none."""
+    schema = follow(contract, parameter.get("schema", {}))
+    named = [follow(contract, each).get("value") for each in parameter.get("examples", {}).values()]
+    examples = [schema.get("example"), *schema.get("examples", ()), schema.get("default")]
+    return next((each for each in (parameter.get("example"), *named, *examples) if each is not None), None)
 
 
 def _announce(url: str, contract: Contract, settings: Settings, issuer: DevelopmentIssuer | None) -> None:

@@ -8,8 +8,8 @@ import httpx
 
 from resource_server.contract.spec import Contract, base_path, operation_to_try
 from resource_server.doctor.advice import advice
-from resource_server.doctor.findings import Finding, Verdict, printable, shown
-from resource_server.doctor.texts import Presented
+from resource_server.doctor.findings import Finding, failed, passed, printable, shown, warning
+from resource_server.doctor.kinds import Presented
 from resource_server.networks import is_local
 from resource_server.tokens.errors import Refusal
 
@@ -50,7 +50,7 @@ def call(url: str, presented: Presented, contract: Contract, proof: str | None =
         # What others say may repeat the header field.
         said = f": {error}" if isinstance(error, httpx.ConnectError | OSError | ImportError) else ""
         why = f"{type(error).__name__}{said}"
-        return Finding(name, Verdict.FAILED, why, meaning="There is no answer.", advice=remedy)
+        return failed(name, why, "", "There is no answer.", remedy)
     return _explained(name, answer)
 
 
@@ -61,47 +61,46 @@ def difference(answered: Finding, walked: list[Finding]) -> Iterator[Finding]:
         answered: What has come of the call.
         walked: What has come of each check, in order.
     """
-    failed = next((finding for finding in walked if finding.failed), None)
-    theirs = next((each for each in Refusal if each.value == answered.meaning), None)
-    if (failed is None) != answered.failed:  # both accept it, or neither does
-        if failed and theirs and failed.meaning != theirs.value:
-            yield _differs("Both refuse it, for different reasons.", _SETTINGS.get(theirs, _ALL))
-        return
-    ours = next((each for each in Refusal if failed and each.value == failed.meaning), None)
+    first = next((finding for finding in walked if finding.failed), None)
+    ours, theirs = _refusal(first.meaning if first else ""), _refusal(answered.meaning)
     refusal = theirs or ours
-    if refusal in (Refusal.UNKNOWN_KEY, Refusal.SIGNATURE):
+    if bool(first) == answered.failed:  # both accept it, or neither does
+        if theirs and theirs is not ours:
+            yield _differs("Both refuse it, for different reasons.", _SETTINGS.get(theirs, _ALL))
+    elif refusal in (Refusal.UNKNOWN_KEY, Refusal.SIGNATURE):
         meaning = "The API holds other keys than the issuer publishes now."
         yield _differs(meaning, "It looks again within a minute or two, if it can reach the issuer: try then.")
     elif refusal in (Refusal.EXPIRED, Refusal.NOT_YET_VALID, Refusal.TOO_OLD):
         yield _differs("The API's clock is another than this machine's, or its settings.", _SETTINGS[refusal])
-    elif failed is None and theirs is None:
+    elif not first and not theirs:
         meaning = "These settings accept it; what the API answers is no refusal of a token that this version knows."
         yield _differs(meaning, answered.advice)
     else:
         yield _differs("The API has other settings than these.", _SETTINGS.get(refusal, _ALL))
 
 
+def _refusal(said: str) -> Refusal | None:
+    """The refusal that a sentence is, or begins with."""
+    return next((each for each in Refusal if said.startswith(each.value)), None)
+
+
 def _differs(meaning: str, remedy: str) -> Finding:
-    return Finding("settings", Verdict.WARNING, meaning=meaning, advice=remedy)
+    return warning("settings", meaning=meaning, advice=remedy)
 
 
 _ALL = "Compare AUTH0_DOMAIN, AUTH0_AUDIENCE, the other settings of tokens, and the clocks."
+_CLOCKS = "Compare the clocks, TOKEN_LEEWAY and TOKEN_MAX_AGE there and here."
+_BINDING = "Compare DPOP and PUBLIC_URL there and here."
+_CERTIFICATES = "Compare CLIENT_CERTIFICATE_HEADER, TRUSTED_PROXIES and MTLS there and here."
 _SETTINGS: dict[Refusal | None, str] = {
-    refusal: f"Compare {names} there and here."
-    for names, refusals in {
-        "AUTH0_DOMAIN": (Refusal.ISSUER,),
-        "AUTH0_AUDIENCE": (Refusal.AUDIENCE,),
-        "TOKEN_ALGORITHMS": (Refusal.ALGORITHM,),
-        "TOKEN_PROFILE": (Refusal.TYPE,),
-        "TOKEN_SUBJECT, TOKEN_PERMISSIONS and TOKEN_PROFILE": (Refusal.CLAIMS,),
-        "the clocks, TOKEN_LEEWAY and TOKEN_MAX_AGE": (Refusal.EXPIRED, Refusal.NOT_YET_VALID, Refusal.TOO_OLD),
-        "DPOP and PUBLIC_URL": (Refusal.NOT_BOUND, Refusal.SENDER_CONSTRAINED, Refusal.OTHER_BINDING),
-        "CLIENT_CERTIFICATE_HEADER, TRUSTED_PROXIES and MTLS": (
-            *(Refusal.NO_CERTIFICATE, Refusal.BAD_CERTIFICATE, Refusal.OTHER_CERTIFICATE),
-            Refusal.NO_CERTIFICATE_BINDING,
-        ),
-    }.items()
-    for refusal in refusals
+    Refusal.ISSUER: "Compare AUTH0_DOMAIN there and here.",
+    Refusal.AUDIENCE: "Compare AUTH0_AUDIENCE there and here.",
+    Refusal.ALGORITHM: "Compare TOKEN_ALGORITHMS there and here.",
+    Refusal.TYPE: "Compare TOKEN_PROFILE there and here.",
+    Refusal.CLAIMS: "Compare TOKEN_SUBJECT, TOKEN_PERMISSIONS and TOKEN_PROFILE there and here.",
+    **dict.fromkeys((Refusal.EXPIRED, Refusal.NOT_YET_VALID, Refusal.TOO_OLD), _CLOCKS),
+    **dict.fromkeys((Refusal.NOT_BOUND, Refusal.SENDER_CONSTRAINED, Refusal.OTHER_BINDING), _BINDING),
+    **dict.fromkeys((refusal for refusal in Refusal if "CERTIFICATE" in refusal.name), _CERTIFICATES),
 }
 """By refusal, what may be set otherwise."""
 
@@ -110,24 +109,19 @@ def _explained(name: str, answer: httpx.Response) -> Finding:
     challenge = answer.headers.get("www-authenticate", "")
     found = f"{answer.status_code}" + (f", WWW-Authenticate: {printable(challenge)}" if challenge else "")
     if answer.is_success:
-        return Finding(name, Verdict.PASSED, found, meaning="The API accepts the token.")
+        return passed(name, found, meaning="The API accepts the token.")
     if answer.is_redirect:
-        meaning = (
-            f"It redirects to {printable(answer.headers.get('location', ''))}: Authorization gets lost on the way."
-        )
-        return Finding(name, Verdict.FAILED, found, "", meaning, "Call the URL that it redirects to.")
+        location = printable(answer.headers.get("location", ""))
+        meaning = f"It redirects to {location}: Authorization gets lost on the way."
+        return failed(name, found, "", meaning, "If that is your API, call it there: the token goes where you send it.")
     problem = _problem(answer)
     if problem is None:
         meaning = "That isn't an answer of this API: something in front of it has answered."
-        advised = "Look at the proxy in front, and whether the URL is right."
-        return Finding(name, Verdict.FAILED, found, "", meaning, advised)
-    detail = printable(str(problem.get("detail", "")))
-    refusal = next((each for each in Refusal if detail.startswith(each.value)), None)
-    code = str(problem.get("code"))
-    advised = (
-        advice(refusal, None) if refusal else _ADVICE.get(code, f"docs/troubleshooting.md explains {shown(code)}.")
-    )
-    return Finding(name, Verdict.FAILED, found, "", refusal.value if refusal else detail, advised)
+        return failed(name, found, "", meaning, "Look at the proxy in front, and whether the URL is right.")
+    detail, code = printable(str(problem.get("detail", ""))), str(problem.get("code"))
+    if refusal := _refusal(detail):
+        return failed(name, found, "", refusal.value, advice(refusal, None))
+    return failed(name, found, "", detail, _ADVICE.get(code, f"docs/troubleshooting.md explains {shown(code)}."))
 
 
 def _problem(answer: httpx.Response) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 
@@ -22,16 +23,16 @@ class Finding:
     """What one check has found.
 
     Args:
-        check: What has been checked.
         verdict: What has come of it.
+        check: What has been checked.
         found: The value there is; of a token nothing but what its header and claims say.
         expected: What it is compared with, where that is a value.
         meaning: What that means; of a failed check the sentence that the API answers with.
         advice: What to do about it.
     """
 
-    check: str
     verdict: Verdict
+    check: str
     found: str = ""
     expected: str = ""
     meaning: str = ""
@@ -43,6 +44,10 @@ class Finding:
         return self.verdict is Verdict.FAILED
 
 
+passed, failed = partial(Finding, Verdict.PASSED), partial(Finding, Verdict.FAILED)
+warning, not_checked = partial(Finding, Verdict.WARNING), partial(Finding, Verdict.NOT_CHECKED)
+
+
 def shown(value: Any, longest: int = 300) -> str:
     """A value of a stranger's, on one line: escaped, so that a terminal takes nothing in it for a command."""
     text = printable(json.dumps(plain(value), ensure_ascii=False))
@@ -51,7 +56,11 @@ def shown(value: Any, longest: int = 300) -> str:
 
 def printable(text: str) -> str:
     """A text with everything escaped that isn't to be seen, line breaks and changes of direction included."""
-    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+    return "".join(character if character.isprintable() else _escaped(ord(character)) for character in text)
+
+
+def _escaped(code: int) -> str:
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def plain(value: Any) -> Any:
@@ -61,10 +70,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _escaped(character: str) -> str:
-    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
 
 
 def moment(seconds: float, now: float) -> str:
@@ -87,12 +92,7 @@ def distance(seconds: float, now: float) -> str:
 
 def duration(seconds: float) -> str:
     """A number of seconds in the largest unit that fits."""
-    for unit, size in (("year", 31_557_600), ("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= size:
-            return _count(seconds / size, unit)
-    return _count(seconds, "second")
-
-
-def _count(number: float, unit: str) -> str:
-    rounded = round(number)
-    return f"{rounded} {unit}" if rounded == 1 else f"{rounded} {unit}s"
+    units = (("year", 31_557_600), ("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+    unit, size = next((each for each in units if seconds >= each[1]), units[-1])
+    count = round(seconds / size)
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"

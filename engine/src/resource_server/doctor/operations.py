@@ -9,7 +9,7 @@ from typing import Any
 from connexion.utils import get_function_from_name, inspect_function_arguments
 
 from resource_server.contract.spec import Contract, base_path, operations, scheme_kind
-from resource_server.doctor.findings import Finding, Verdict, shown
+from resource_server.doctor.findings import Finding, Verdict, failed, not_checked, passed, shown
 from resource_server.settings import Settings
 from resource_server.tokens import VALIDATOR, AccessDenied, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
 from resource_server.tokens.claims import granted_scopes
@@ -33,19 +33,17 @@ def operations_for(token: AccessToken | None, contract: Contract, settings: Sett
         name = f"{method} {base_path(contract)}{path}"
         optional = {} in alternatives
         if not alternatives:
-            yield Finding(name, Verdict.PASSED, meaning="Needs no token.")
+            yield passed(name, meaning="Needs no token.")
         elif token is None:
-            meaning = "Needs no token, but refuses this one." if optional else "Needs a token, and refuses this one."
-            yield Finding(name, Verdict.FAILED, meaning=meaning)
+            yield failed(
+                name,
+                meaning=f"Needs {'no' if optional else 'a'} token, {'but' if optional else 'and'} refuses this one.",
+            )
         else:
             found = [_alternative(name, token, each, schemes) for each in alternatives if each]
-            found += [Finding(name, Verdict.PASSED, meaning="Needs no token.")] if optional and _unmet(found) else []
+            if optional and all(each.meaning.startswith(_OTHERS) for each in found):  # nothing refuses the token itself
+                found.append(passed(name, meaning="Needs no token."))
             yield _stepped_up(min(found, key=_closeness), token, operation, validator)
-
-
-def _unmet(found: list[Finding]) -> bool:
-    """Whether nothing refuses the token itself, so that an operation that needs none is open."""
-    return all(finding.meaning.startswith(_OTHERS) for finding in found)
 
 
 def _closeness(finding: Finding) -> int:
@@ -59,25 +57,20 @@ def _alternative(
     others = [scheme for scheme in requirement if scheme_kind(schemes[scheme]) not in _MEMBERS]
     if others:
         meaning = f"{_OTHERS}{'' if len(others) == len(requirement) else ' as well'}: {', '.join(others)}."
-        return Finding(name, Verdict.FAILED, meaning=meaning, advice="Send those credentials.")
+        return failed(name, meaning=meaning, advice="Send those credentials.")
     for scheme, scopes in requirement.items():
         function = schemes[scheme].get(_MEMBERS[scheme_kind(schemes[scheme])], "")
         try:
-            validated = _validates(function, token, scopes)
-        except AccessDenied as error:
-            meaning = f"{function} refuses it: {error.description}"
-            return Finding(name, Verdict.FAILED, expected=error.error, meaning=meaning, advice=_ELSE)
-        if not validated:
-            meaning = f"{function} decides, a function of your own."
-            return Finding(name, Verdict.NOT_CHECKED, meaning=meaning)
-        try:
+            if not _validates(function, token, scopes):
+                return not_checked(name, meaning=f"{function} decides, a function of your own.")
             require_scopes(token, scopes)
+        except AccessDenied as error:
+            return failed(name, "", error.error, f"{function} refuses it: {error.description}", _ELSE)
         except InsufficientScope as error:
             missing = [scope for scope in scopes if scope not in token.scopes]
             found = shown(" ".join(sorted(token.scopes)))
-            return Finding(name, Verdict.FAILED, found, error.required, error.description, _advice(token, missing))
-    scopes = sorted({scope for scopes in requirement.values() for scope in scopes})
-    return Finding(name, Verdict.PASSED, expected=" ".join(scopes))
+            return failed(name, found, error.required, error.description, _advice(token, missing))
+    return passed(name, expected=" ".join(sorted({scope for scopes in requirement.values() for scope in scopes})))
 
 
 _ELSE = "Send a token that the rules of this API accept."
@@ -156,5 +149,5 @@ def _stepped_up(
         wanted = "&".join(f"{name}={value}" for name, value in asked.items() if value is not None)
         advice = f"Send the user to /authorize again, with {wanted}; the new token must carry acr and auth_time."
         found = ", ".join(present) or "neither acr nor auth_time"
-        return Finding(finding.check, Verdict.FAILED, found, wanted, error.description, advice)
+        return failed(finding.check, found, wanted, error.description, advice)
     return finding

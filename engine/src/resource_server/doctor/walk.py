@@ -7,9 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from resource_server.doctor.advice import ADVICE, CLOCKS, Case, advice, in_milliseconds, reaching
-from resource_server.doctor.findings import Finding, Verdict, duration, moment, shown
-from resource_server.doctor.jwts import SHARED, kind_of_jwt
-from resource_server.doctor.texts import Kind, Presented, kind_of, presented_as
+from resource_server.doctor.findings import Finding, duration, failed, moment, not_checked, passed, shown, warning
+from resource_server.doctor.kinds import SHARED, Kind, Presented, kind_of, kind_of_jwt, presented_as
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.checks import Check, broken
@@ -92,10 +91,10 @@ def _accepted(kind: Kind, provider: str) -> Iterator[Finding]:
     """What is to be said of a token although it is accepted."""
     if provider in SHARED:
         meaning = "It is accepted, but this issuer's tokens are everybody's."
-        yield Finding("kind", Verdict.WARNING, kind.name, "", meaning, SHARED[provider])
+        yield warning("kind", kind.name, "", meaning, SHARED[provider])
     elif kind.advice:
         meaning = "It is accepted, as nothing that is checked tells it from an access token."
-        yield Finding("kind", Verdict.WARNING, kind.name, "", meaning, kind.advice)
+        yield warning("kind", kind.name, "", meaning, kind.advice)
 
 
 def recognized(text: str) -> Walk:
@@ -103,29 +102,27 @@ def recognized(text: str) -> Walk:
     walked = Walk(presented_as(text))
     token = walked.presented.token
     walked.findings += walked.presented.findings
-    if walked.failed:
-        walked.kind = kind_of(token) or _UNKNOWN
-    else:
-        found = f"{len(token)} characters, {token.count('.') + 1} parts"
+    form = ("form", f"{len(token)} characters, {token.count('.') + 1} parts", "3 parts of base64url")
+    if not walked.failed:
         try:
             walked.jwt = SignedJWT.parse(token)
         except InvalidToken as error:
-            walked.findings.append(_refused("form", error.refusal, found, "3 parts of base64url"))
-            oversized = error.refusal is Refusal.OVERSIZED
-            walked.kind = (Kind("long", "a very long text") if oversized else kind_of(token)) or _UNKNOWN
+            walked.findings.append(_refused(*form, error.refusal))
         else:
-            walked.findings.append(Finding("form", Verdict.PASSED, found, "3 parts of base64url"))
+            walked.findings.append(passed(*form))
             walked.kind = kind_of_jwt(walked.jwt)
             return walked
+    long = walked.failed and walked.failed.meaning == Refusal.OVERSIZED
+    walked.kind = (Kind("long", "a very long text") if long else kind_of(token)) or _UNKNOWN
     if walked.kind.inner:  # so that it can be said whether that would do
         with suppress(InvalidToken):
             walked.jwt = SignedJWT.parse(walked.kind.inner)
     return walked
 
 
-def _refused(check: str, refusal: Refusal, found: str, expected: str = "", case: Case | None = None) -> Finding:
+def _refused(check: str, found: str, expected: str, refusal: Refusal, case: Case | None = None) -> Finding:
     """A check that has failed, with what the API answers then."""
-    return Finding(check, Verdict.FAILED, found, expected, refusal.value, advice(refusal, case))
+    return failed(check, found, expected, refusal.value, advice(refusal, case))
 
 
 def _rows(checks: tuple[Check[Refusal], ...], case: Case, members: dict[str, Any], compared: Any) -> Iterator[Finding]:
@@ -134,19 +131,19 @@ def _rows(checks: tuple[Check[Refusal], ...], case: Case, members: dict[str, Any
     for name, group in groupby(checks, key=lambda check: check.name):
         rows = list(group)
         names = list(dict.fromkeys(each for check in rows for each in check.of))
-        failed = [check for check in rows if check in failing]
-        for check in failed:
+        bad = [check for check in rows if check in failing]
+        for check in bad:
             found = _values(check.of, members, case.now)
             if len(rows) > 1 and len(check.of) == 1 and check.of[0] in members:
                 found = f"{check.of[0]} {found}"  # which of the rows it is
-            yield _refused(name, check.refusal, found, _must(check, case), case._replace(row=check))
-        if not failed and not unusable.isdisjoint(names):
-            yield Finding(name, Verdict.NOT_CHECKED)
-        elif not failed:
-            meaning, remedy = _doubt(name, case)
-            verdict = Verdict.WARNING if remedy else Verdict.PASSED
-            yield Finding(name, verdict, _values(names, members, case.now), _must(rows[0], case), meaning, remedy)
-        unusable.update(each for check in failed for each in check.of)
+            yield _refused(name, found, _must(check, case), check.refusal, case._replace(row=check))
+        if not bad and not unusable.isdisjoint(names):
+            yield not_checked(name)
+        elif not bad:
+            doubt = _doubt(name, case)
+            come = warning if any(doubt) else passed
+            yield come(name, _values(names, members, case.now), _must(rows[0], case), *doubt)
+        unusable.update(each for check in bad for each in check.of)
 
 
 def _values(names: Sequence[str], members: dict[str, Any], now: float) -> str:
@@ -187,65 +184,61 @@ def _signature(case: Case) -> Iterator[Finding]:
     found, expected = shown(issuer) if "iss" in case.claims else "no iss", " or ".join(map(shown, settings.issuers))
     trusted = next((url for url in settings.issuers if url == issuer), None)
     if trusted:
-        yield Finding("issuer", Verdict.PASSED, found, expected)
+        yield passed("issuer", found, expected)
     else:
-        yield _refused("issuer", Refusal.ISSUER, found, expected, case)
+        yield _refused("issuer", found, expected, Refusal.ISSUER, case)
     alg, kid = case.jwt.header.get("alg"), case.jwt.header.get("kid")
     if trusted is None or alg not in settings.algorithms or not isinstance(kid, str | None):
-        yield Finding("key", Verdict.NOT_CHECKED)
-        yield Finding("signature", Verdict.NOT_CHECKED)
+        yield from (not_checked("key"), not_checked("signature"))
         return
     try:
         key_set = settings.issuer(trusted).key_set()
-        keys = verification_keys(key_set, settings.algorithms)
-    except (IssuerError, ValueError) as error:
-        yield Finding("key", Verdict.FAILED, str(error), "", IssuerUnavailable.description, reaching(error))
-        yield Finding("signature", Verdict.NOT_CHECKED)
+    except IssuerError as error:
+        yield failed("key", str(error), "", IssuerUnavailable.description, reaching(error))
+        yield not_checked("signature")
         return
-    case = case._replace(published=tuple(key_set["keys"]))
-    published = sorted({kid for kid, _ in keys if kid is not None})
-    said = (f"kid {shown(kid)}" if kid is not None else "no kid", " or ".join(map(shown, published)) or "none")
+    keys, case = verification_keys(key_set, settings.algorithms), case._replace(published=tuple(key_set["keys"]))
+    published = " or ".join(map(shown, sorted({kid for kid, _ in keys if kid is not None}))) or "none"
+    said = ("key", f"kid {shown(kid)}" if kid is not None else "no kid", f"{published}, as published")
     key = keys.get((kid, alg))
     if key is None:
-        yield _refused("key", Refusal.UNKNOWN_KEY, said[0], f"{said[1]}, as published", case)
-        yield Finding("signature", Verdict.NOT_CHECKED)
+        yield _refused(*said, Refusal.UNKNOWN_KEY, case)
+        yield not_checked("signature")
         return
-    yield Finding("key", Verdict.PASSED, said[0], f"{said[1]}, as published")
-    signature = f"{alg}, {len(case.jwt.signature)} bytes"
-    if verify_signature(alg, key, case.jwt.signing_input, case.jwt.signature):
-        yield Finding("signature", Verdict.PASSED, signature)
-    else:
-        yield _refused("signature", Refusal.SIGNATURE, signature, "", case)
+    yield passed(*said)
+    signature = ("signature", f"{alg}, {len(case.jwt.signature)} bytes", "")
+    good = verify_signature(alg, key, case.jwt.signing_input, case.jwt.signature)
+    yield passed(*signature) if good else _refused(*signature, Refusal.SIGNATURE, case)
 
 
 def _binding(case: Case, presented: Presented, proof: str | None) -> Iterator[Finding]:
     bound = "cnf" in case.claims
-    found = f"cnf {shown(case.claims['cnf'])}" if bound else "bound to nothing"
+    found = ("binding", f"cnf {shown(case.claims['cnf'])}" if bound else "bound to nothing", "")
     bearer, mtls = presented.scheme == "Bearer", make_mtls(case.settings)
     if not bearer and not takes_proofs(case.settings):
         remedy = "Set PUBLIC_URL, and DPOP not to disabled, to have the API take bound tokens."
-        yield Finding("binding", Verdict.FAILED, found, "", MissingCredentials.description, remedy)
+        yield failed(*found, MissingCredentials.description, remedy)
         return
     try:
         binding = bound_to(case.claims, bearer=bearer, certificates=mtls is not None)
         if mtls and not binding.certificate:
             mtls.check((), None)
     except InvalidToken as error:
-        yield _refused("binding", error.refusal, found, "", case)
+        yield _refused(*found, error.refusal, case)
         return
     if not binding.key and (not bearer or case.settings.dpop == "required"):
-        yield _refused("binding", Refusal.NOT_BOUND, found, "", case)
+        yield _refused(*found, Refusal.NOT_BOUND, case)
         return
     unseen = [] if bearer or proof else ["The proof that goes with it isn't looked at: give it with --proof."]
     unseen += ["It needs the client's certificate, which isn't looked at."] if binding.certificate else []
-    yield Finding("binding", Verdict.PASSED, found, meaning=" ".join(unseen))
+    yield passed(*found, " ".join(unseen))
     if binding.key and proof:
         yield from _proof(proof, binding.key, presented.token, case)
 
 
 def _flawed(name: str, flaw: Flaw, found: str = "", expected: str = "") -> Finding:
     """A check of a proof that has failed, with what the API answers then."""
-    return Finding(f"proof's {name}", Verdict.FAILED, found, expected, flaw.value, _OF_PROOFS[flaw])
+    return failed(f"proof's {name}", found, expected, flaw.value, _OF_PROOFS[flaw])
 
 
 def _proof(proof: str, thumbprint: str, token: str, case: Case) -> Iterator[Finding]:
@@ -255,13 +248,9 @@ def _proof(proof: str, thumbprint: str, token: str, case: Case) -> Iterator[Find
     except InvalidProof as error:
         yield _flawed("form", error.refusal)
         return
-    found = f"{shown(jwt.header.get('alg'))}, the key's thumbprint is {key.thumbprint}"
-    yield Finding("proof's form", Verdict.PASSED, found)
-    if key.thumbprint == thumbprint:
-        yield Finding("proof's key", Verdict.PASSED, key.thumbprint)
-    else:
-        remedy = ADVICE[Refusal.OTHER_KEY]
-        yield Finding("proof's key", Verdict.FAILED, key.thumbprint, thumbprint, Refusal.OTHER_KEY.value, remedy)
+    yield passed("proof's form", f"{shown(jwt.header.get('alg'))}, the key's thumbprint is {key.thumbprint}")
+    keys, other = ("proof's key", key.thumbprint, thumbprint), Refusal.OTHER_KEY
+    yield passed(*keys) if key.thumbprint == thumbprint else failed(*keys, other.value, ADVICE[other])
     if not verify_signature(key.alg, key.key, jwt.signing_input, jwt.signature):
         yield _flawed("signature", Flaw.SIGNATURE)
         return
@@ -275,7 +264,7 @@ def _proof(proof: str, thumbprint: str, token: str, case: Case) -> Iterator[Find
     if not failing:
         made_for = f"{shown(jwt.claims['htm'])} {shown(url)}, {moment(jwt.claims['iat'], case.now)}"
         meaning = "Whether it has been used before, and needs a nonce, the API knows."
-        yield Finding("proof's claims", Verdict.PASSED, made_for, meaning=meaning)
+        yield passed("proof's claims", made_for, meaning=meaning)
 
 
 _MAKE = "Have the client make it as RFC 9449, section 4.2 says, with a library."
@@ -283,7 +272,7 @@ _OF_PROOFS: dict[Flaw, str] = dict.fromkeys(Flaw, _MAKE) | {
     Flaw.MALFORMED: "Give the proof as it stands in the header field DPoP: three parts of base64url.",
     Flaw.TYPE: "That is no proof: it has typ dpop+jwt, and is made by the client for each request.",
     Flaw.ALGORITHM: "Proofs are signed with an asymmetric algorithm, as the challenge's algs lists them.",
-    Flaw.KEY: "The proof's jwk has to be the public key alone, and one for its alg.",
+    Flaw.KEY: "The proof's jwk has to be the public key alone, for its alg; replace a private one that was sent.",
     Flaw.SIGNATURE: "It was altered, or is signed with another key than its jwk.",
     Flaw.URI: "htu has to be the URL as the client calls it, without its query: compare it with PUBLIC_URL.",
     Flaw.TIME: "Make a proof for each request; if it is new, a clock is wrong: set the client's by NTP.",

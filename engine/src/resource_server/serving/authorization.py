@@ -13,14 +13,21 @@ from connexion.utils import get_function_from_name
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from resource_server.contract.spec import TOKEN_KINDS, scheme_kind
+from resource_server.contract.spec import TOKEN_KINDS, needs_access_token, scheme_kind
 from resource_server.networks import comes_from
 from resource_server.serving.exchange import Exchange
 from resource_server.serving.requirements import SECURITY_MAP, NothingPresented, Requirements, takes
 from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken
 from resource_server.tokens.credentials import PEER, Credentials, names_a_token, presented
-from resource_server.tokens.errors import InvalidRequest, MissingCredentials, Protection, SecurityError
+from resource_server.tokens.errors import (
+    InsufficientClaims,
+    InvalidRequest,
+    MissingCredentials,
+    Protection,
+    SecurityError,
+)
 from resource_server.tokens.resource import ProtectedResource
+from resource_server.tokens.rules import ClaimRule, unmet
 
 _SCHEMES = {"basic": "Basic", "apiKey": "ApiKey"}
 
@@ -33,6 +40,7 @@ class Authorization:
         schemes_by_name: The contract's security schemes.
         resource: What it belongs to.
         operation: What else the contract says of it.
+        rules: What must hold of the claims of an access token.
     """
 
     def __init__(
@@ -41,6 +49,7 @@ class Authorization:
         schemes_by_name: Mapping[str, Mapping[str, Any]],
         resource: ProtectedResource,
         operation: Mapping[str, Any] = MappingProxyType({}),
+        rules: Sequence[ClaimRule] = (),
     ) -> None:
         self._verify = Requirements(SECURITY_MAP).verification(security, schemes_by_name)
         schemes = [schemes_by_name[name] for requirement in security for name in requirement]
@@ -53,6 +62,8 @@ class Authorization:
         self._url = resource.url
         self._acr_values: str | None = operation.get("x-acr-values")
         self._max_age: int | None = operation.get("x-max-age")
+        self._rules = rules
+        self._needs_token = needs_access_token(security, schemes_by_name)
 
     async def __call__(self, exchange: Exchange) -> None:
         """Authorize a request.
@@ -87,9 +98,9 @@ class Authorization:
                 scope[CREDENTIALS] = credentials = self._presented(scope)
             request = ConnexionRequest(scope)
             await self._verify(request)
-            if self._acr_values is not None or self._max_age is not None:
-                token = _access_token(request.context["token_info"])
-                self._validator.require_authentication(token, self._acr_values, self._max_age)
+            token = _access_token(request.context["token_info"])
+            if token is not None or self._needs_token:
+                self._check(token or _NO_TOKEN, scope["path_params"])
         except NothingPresented:
             raise MissingCredentials(self._protection, self._schemes) from None
         except SecurityError as refusal:
@@ -102,6 +113,13 @@ class Authorization:
                 refusal.headers = MissingCredentials(self._protection, self._schemes).headers
             raise
         return credentials
+
+    def _check(self, token: AccessToken, path: Mapping[str, str]) -> None:
+        """Check what the contract requires of an access token beside scopes."""
+        if self._rules and (claims := unmet(self._rules, token, path)):
+            raise InsufficientClaims(claims)
+        if self._acr_values is not None or self._max_age is not None:
+            self._validator.require_authentication(token, self._acr_values, self._max_age)
 
     def _presented(self, scope: Scope) -> Credentials | None:
         fields = _fields(scope, b"authorization")
@@ -125,10 +143,16 @@ class Authorization:
         )
 
 
-def _access_token(token_info: Any) -> AccessToken:
-    """The one access token among what verifying has found. The contract makes sure that there is one."""
-    found = [token_info, *(token_info.values() if isinstance(token_info, dict) else ())]
-    return next((info for info in found if isinstance(info, AccessToken)), AccessToken({}, frozenset()))
+def _access_token(token_info: Any) -> AccessToken | None:
+    """The one access token among what verifying has found."""
+    if isinstance(token_info, AccessToken):
+        return token_info
+    found = token_info.values() if isinstance(token_info, dict) else ()
+    return next((info for info in found if isinstance(info, AccessToken)), None)
+
+
+_NO_TOKEN = AccessToken({}, frozenset())
+"""Meets no rule."""
 
 
 def _spoken(scheme: Mapping[str, Any], protection: Protection) -> Iterator[str]:

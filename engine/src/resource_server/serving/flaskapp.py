@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from resource_server.contract.checks import remarks
 from resource_server.contract.compiled import Compiled
 from resource_server.contract.loading import load_contract, refuse
-from resource_server.contract.spec import Contract, ContractError, paths
+from resource_server.contract.spec import Contract, ContractError, claim_rules, paths
 from resource_server.contract.spec import base_path as declared_base_path
 from resource_server.serving.authorization import Authorization
 from resource_server.serving.beside import Beside
@@ -134,7 +134,7 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
             logger.info("%s", remark)
         self._register(plans, flask.Blueprint(flaskify_endpoint(base) or "/", __name__, url_prefix=base or None), name)
         if not self._contracts and (security := contract.get("security")):
-            self._default = Authorization(security, compiled.schemes, self._resource)
+            self._default = Authorization(security, compiled.schemes, self._resource, rules=claim_rules(contract))
         self._contracts.append(contract)
         self._bases.add(base)
         self._paths |= {base + path for path in paths(contract)}
@@ -167,7 +167,10 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
             operation = OpenAPIOperation(declared.method.lower(), declared.path, shadow, resolver)
             authorization = None
             if declared.security:
-                authorization = Authorization(declared.security, compiled.schemes, self._resource, declared.operation)
+                rules = claim_rules(compiled.contract, declared.operation)
+                authorization = Authorization(
+                    declared.security, compiled.schemes, self._resource, declared.operation, rules
+                )
             plan = Plan(declared, operation, compiled, base=base, authorization=authorization, options=options)
             if len(operations) <= _PREPARED:
                 plan.prepare()

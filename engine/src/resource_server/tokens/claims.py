@@ -55,12 +55,11 @@ class Expected(NamedTuple):
 def granted_scopes(claims: Claims, *names: str) -> frozenset[str]:
     """The union of the scopes in the named claims, each a space-separated string or a list of strings.
 
-    A name with dots leads into claims within claims, like `realm_access.roles`, unless a claim is called so. What is
-    neither a string nor a list of them grants nothing.
+    What is neither a string nor a list of them grants nothing. A name is one of `claim_at`.
     """
     granted: set[str] = set()
     for name in names:
-        value = _at(claims, name)
+        value = claim_at(claims, name)
         if isinstance(value, str):
             granted.update(value.split(" "))
         elif _is_strings(value):
@@ -69,11 +68,20 @@ def granted_scopes(claims: Claims, *names: str) -> frozenset[str]:
     return frozenset(granted)
 
 
-def _at(claims: Claims, name: str) -> Any:
-    if name in claims or "." not in name:
-        return claims.get(name)
-    value: Any = claims
-    for part in name.split("."):
+def claim_at(claims: Claims, name: str) -> Any:
+    """A claim's value; nothing, if there is none.
+
+    A name with dots leads into claims within claims, like `realm_access.roles` or `https://example.com/app.plan`: the
+    longest claim that it begins with, and of that the member that each further part names.
+    """
+    first, rest = name, list[str]()
+    while first not in claims:
+        first, dot, last = first.rpartition(".")
+        if not dot:
+            return None
+        rest.insert(0, last)
+    value: Any = claims[first]
+    for part in rest:
         value = value.get(part) if isinstance(value, dict) else None
     return value
 

@@ -238,16 +238,13 @@ class InvalidProof(DescribedError):
         self.refusal = refusal
 
 
-class UseNonce(DescribedError):
-    """The DPoP proof lacks a nonce of this server, or has an old one (RFC 9449, section 9)."""
+class UseNonce(InvalidProof):
+    """The DPoP proof lacks a nonce of this server, or has an old one; the answer has one (RFC 9449, section 9)."""
 
-    status_code = HTTPStatus.UNAUTHORIZED
     error = "use_dpop_nonce"
-    scheme = "DPoP"
-    description = Flaw.NONCE.value
 
     def __init__(self, nonce: str) -> None:
-        super().__init__()
+        super().__init__(Flaw.NONCE)
         self.nonce = nonce
 
     @property
@@ -268,6 +265,18 @@ class InsufficientScope(SecurityError):
     @property
     def parameters(self) -> dict[str, str]:
         return {"error": self.error, "scope": self.required}
+
+
+class InsufficientClaims(DescribedError):
+    """The access token is valid, but claims of it aren't what the contract requires. Their values aren't told."""
+
+    status_code = HTTPStatus.FORBIDDEN
+    error = "insufficient_claims"
+
+    def __init__(self, claims: Sequence[str]) -> None:
+        said = ", ".join(claims)
+        super().__init__(f"The access token lacks a claim that this operation requires, or has another value: {said}")
+        self.claims = claims
 
 
 class AccessDenied(SecurityError):

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from enum import Enum, auto
 from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import urlsplit
 
@@ -39,17 +40,41 @@ _MAX_REDIRECTS = 3
 _DEFAULT_LIFETIME, _MIN_LIFETIME, _MAX_LIFETIME = 600, 60, 86_400  # seconds
 
 
+class IssuerFault(Enum):
+    """What is wrong with an answer of an issuer's, or with the environment; for whoever explains it."""
+
+    ENVIRONMENT = auto()
+    REDIRECT = auto()
+    ENCODING = auto()
+    DAMAGED = auto()
+    TOO_LONG = auto()
+    NOT_JSON = auto()
+    OTHER_ISSUER = auto()
+    NO_KEYS_URL = auto()
+    NO_KEY_SET = auto()
+
+
 class IssuerError(Exception):
     """The issuer can't be reached, or answers what the standards don't say. The message is for the operator.
 
     Args:
         message: What has happened.
         retry_after: Seconds for which the issuer wants to be left alone, if it says so.
+        fault: What is wrong with what it answers; without one its cause says why there is no answer.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, *, fault: IssuerFault | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.fault = fault
+
+
+class _AnswerError(ValueError):
+    """An answer that isn't what it should be."""
+
+    def __init__(self, fault: IssuerFault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 def issuer_url(domain: str) -> str:
@@ -162,7 +187,8 @@ class Issuer:
         if named != self.url:
             raise IssuerError(
                 f"{location} says that the issuer is {named!r}, not {self.url!r}. "
-                "They must be equal to the character: correct AUTH0_DOMAIN."
+                "They must be equal to the character: correct AUTH0_DOMAIN.",
+                fault=IssuerFault.OTHER_ISSUER,
             )
         return metadata
 
@@ -207,10 +233,7 @@ class Issuer:
             IssuerError: Metadata or key set can't be fetched, or aren't what they should be.
         """
         document, headers, location = self._fetch_key_set()
-        try:
-            keys = verification_keys(document, self._algorithms)
-        except ValueError as error:
-            raise IssuerError(f"{location} is {error}") from error
+        keys = verification_keys(document, self._algorithms)
         if not keys:
             # Not an outage: an issuer that withdraws its last key means it.
             logger.warning("%s holds no key for %s", location, ", ".join(self._algorithms))
@@ -221,19 +244,22 @@ class Issuer:
         """Fetch the key set as it is published, for whoever explains it.
 
         Raises:
-            IssuerError: Metadata or key set can't be fetched.
+            IssuerError: Metadata or key set can't be fetched, or aren't what they should be.
         """
         return self._fetch_key_set()[0]
 
     def _fetch_key_set(self) -> tuple[dict[str, Any], Mapping[str, str], str]:
         location = self._jwks_url or self._jwks_uri or self._locate_keys()
         self._jwks_uri = None  # looked up anew if what follows fails
-        return *self._get(location), location
+        document, headers = self._get(location)
+        if not isinstance(document.get("keys"), list):  # RFC 7517, section 5
+            raise IssuerError(f"{location} is not a JWK set", fault=IssuerFault.NO_KEY_SET)
+        return document, headers, location
 
     def _locate_keys(self) -> str:
         location = self.metadata().get("jwks_uri")
         if not self._is_safe(location):
-            raise IssuerError(f"{self.url} names no https jwks_uri in its metadata")
+            raise IssuerError(f"{self.url} names no https jwks_uri in its metadata", fault=IssuerFault.NO_KEYS_URL)
         return location
 
     def _is_safe(self, location: object) -> TypeGuard[str]:
@@ -252,10 +278,13 @@ class Issuer:
             return request.answer.result(_DEADLINE)
         except httpx.HTTPStatusError as error:
             raise IssuerError(f"{location} can't be used: {error}", _retry_after(error.response.headers)) from error
+        except _AnswerError as error:
+            raise IssuerError(f"{location} can't be used: {error}", fault=error.fault) from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError, TimeoutError) as error:
             raise IssuerError(f"{location} can't be used: {type(error).__name__}: {error}") from error
         except (OSError, ImportError) as error:
-            raise IssuerError(f"{location} can't be asked: {error}. {_ENVIRONMENT}") from error
+            said = f"{location} can't be asked: {error}. {_ENVIRONMENT}"
+            raise IssuerError(said, fault=IssuerFault.ENVIRONMENT) from error
         finally:
             request.give_up()
 
@@ -304,9 +333,9 @@ class _Request:
                     if response.next_request is None:
                         return _json_object(response), response.headers
                     if _origin(response.next_request.url) != _origin(location):
-                        raise ValueError("the answer redirects to another origin")
+                        raise _AnswerError(IssuerFault.REDIRECT, "the answer redirects to another origin")
                     location = response.next_request.url
-            raise ValueError("the answer redirects again and again")
+            raise _AnswerError(IssuerFault.REDIRECT, "the answer redirects again and again")
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
@@ -338,10 +367,13 @@ def _json_object(response: httpx.Response) -> dict[str, Any]:
     for part in parts:
         body += part
         if len(body) > _MAX_BYTES:
-            raise ValueError(_TOO_LONG)
-    document = json.loads(_decoded(bytes(body), encoding))
+            raise _AnswerError(IssuerFault.TOO_LONG, _TOO_LONG)
+    try:
+        document = json.loads(_decoded(bytes(body), encoding))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _AnswerError(IssuerFault.NOT_JSON, f"the answer is not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise ValueError("the answer is not a JSON object")
+        raise _AnswerError(IssuerFault.NOT_JSON, "the answer is not a JSON object")
     return document
 
 
@@ -350,16 +382,16 @@ def _decoded(body: bytes, encoding: str) -> bytes:
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip"):
-        raise ValueError(f"the answer is encoded as {encoding!r}, which was not asked for")
+        raise _AnswerError(IssuerFault.ENCODING, f"the answer is encoded as {encoding!r}, which was not asked for")
     try:
         unzip = zlib.decompressobj(wbits=31)
         decoded = unzip.decompress(body, _MAX_BYTES + 1)
     except zlib.error as error:
-        raise ValueError(f"the answer is no gzip: {error}") from error
+        raise _AnswerError(IssuerFault.DAMAGED, f"the answer is no gzip: {error}") from error
     if len(decoded) > _MAX_BYTES:
-        raise ValueError(_TOO_LONG)
+        raise _AnswerError(IssuerFault.TOO_LONG, _TOO_LONG)
     if not unzip.eof:
-        raise ValueError("the answer is no gzip: it ends too early")
+        raise _AnswerError(IssuerFault.DAMAGED, "the answer is no gzip: it ends too early")
     return decoded
 
 

@@ -34,6 +34,7 @@ from resource_server.developing.contract_tests.operations import Requirements, r
 from resource_server.developing.contract_tests.report import print_report, write_json, write_junit
 from resource_server.developing.contract_tests.results import NotRun, Progress, Result, exit_code
 from resource_server.developing.contract_tests.running import Options, Run
+from resource_server.developing.contract_tests.schema import fixed
 from resource_server.developing.contract_tests.sources import read_token
 from resource_server.developing.contract_tests.target import Target, served_here, trust
 from resource_server.developing.contract_tests.trust import Trust
@@ -69,7 +70,7 @@ def test(
     console, errors = Console(), Console(stderr=True)
     results: list[Result] = []
     try:
-        contract = inlined(read_contract(settings.specification))
+        contract = fixed(inlined(read_contract(settings.specification)))
         tested, left_out = _parted(requirements(contract), exclude, read_only=read_only)
         _check_names(needed, tested)
         given = _given(contract, credentials)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from resource_server.developing.contract_tests.operations import ANY_LOGIN, Login
+from resource_server.developing.contract_tests.operations import ANY_CALLER, Caller
 from resource_server.developing.contract_tests.proving import Forger
 from resource_server.developing.contract_tests.results import NotRun
 from resource_server.developing.contract_tests.sources import read_token
@@ -51,17 +51,17 @@ class Material:
     Args:
         trust: What the API trusts.
         scopes: What a token for the operation must grant.
-        login: How its user must have logged in.
+        caller: What it says of who calls.
     """
 
-    def __init__(self, trust: Trust, scopes: Sequence[str], login: Login = ANY_LOGIN) -> None:
+    def __init__(self, trust: Trust, scopes: Sequence[str], caller: Caller = ANY_CALLER) -> None:
         self._trust = trust
         self.scopes = scopes
-        self.login = login
+        self.caller = caller
 
     def signed(self, *, without: Sequence[frozenset[str]] = (), **changes: Any) -> str:
         """A token that the issuer has signed, as `Trust.token` gives it."""
-        return self._trust.token(self.scopes, without=without, login=self.login, **changes)
+        return self._trust.token(self.scopes, without=without, caller=self.caller, **changes)
 
     @cached_property
     def prover(self) -> Forger:

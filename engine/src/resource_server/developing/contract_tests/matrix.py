@@ -1,9 +1,11 @@
 """The authorization matrix: every operation of a contract, with every defect that credentials can have."""
 
+import copy
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import httpx
 
@@ -11,11 +13,12 @@ from resource_server.developing.contract_tests.answers import ACCEPTED, MISSING,
 from resource_server.developing.contract_tests.conformance import conforming, sentence
 from resource_server.developing.contract_tests.defects import DEFECTS, GOOD, NONE, Defect, claim, field
 from resource_server.developing.contract_tests.material import Credentials, Material, secrets_in
-from resource_server.developing.contract_tests.operations import ANY_LOGIN, Login, Requirements
+from resource_server.developing.contract_tests.operations import ANY_CALLER, Caller, Requirements
 from resource_server.developing.contract_tests.proof_defects import PROOF_DEFECTS
 from resource_server.developing.contract_tests.results import AUTHORIZATION, NotRun, Result, Verdict, redacted
 from resource_server.developing.contract_tests.schema import Request
 from resource_server.developing.contract_tests.trust import Trust
+from resource_server.tokens.rules import ClaimRule, set_claim, values_of
 
 _PROBE = "contract:probe"
 """A scope that no API asks for, which no refusal may echo."""
@@ -30,14 +33,14 @@ class Row:
         defect: What is wrong with the credentials.
         scopes: What the token grants.
         bearer: Whether the operation takes bearer tokens.
-        login: How the token's user must have logged in.
+        caller: What the token must say of who calls.
     """
 
     operation: str
     defect: Defect
     scopes: tuple[str, ...]
     bearer: bool = True
-    login: Login = ANY_LOGIN
+    caller: Caller = ANY_CALLER
 
 
 def rows(requirements: Mapping[str, Requirements], *, proofs: bool = False) -> Iterator[Row]:
@@ -47,24 +50,53 @@ def rows(requirements: Mapping[str, Requirements], *, proofs: bool = False) -> I
             yield Row(operation, _for(NONE, required), (), bearer=False)
             continue
         scopes = tuple(sorted(required.alternatives[0])) if required.alternatives else ()
-        for defect in (*DEFECTS, *(PROOF_DEFECTS if proofs else ()), *_login_defects(required.login)):
-            yield Row(operation, _for(defect, required), scopes, login=required.login)
+        for defect in (*DEFECTS, *(PROOF_DEFECTS if proofs else ()), *_caller_defects(required.caller)):
+            yield Row(operation, _for(defect, required), scopes, caller=required.caller)
         for alternative in required.alternatives[1:]:
-            yield Row(operation, GOOD, tuple(sorted(alternative)), login=required.login)
+            yield Row(operation, GOOD, tuple(sorted(alternative)), caller=required.caller)
         yield from _scope_rows(operation, required)
 
 
-def _login_defects(login: Login) -> Iterator[Defect]:
-    """What is wrong with a token whose user hasn't logged in as an operation requires (RFC 9470, section 3)."""
-    params = {"acr_values": login.acr_values, "max_age": login.max_age}
+def _caller_defects(caller: Caller) -> Iterator[Defect]:
+    """What is wrong with a token that doesn't say of who calls what an operation requires (RFC 9470, section 3)."""
+    params = {"acr_values": caller.acr_values, "max_age": caller.max_age}
     named = tuple((name, str(value)) for name, value in params.items() if value is not None)
     error = "insufficient_user_authentication"
     expected = Expected(401, error, error, params=named)
-    if login.acr_values is not None:
+    if caller.acr_values is not None:
         yield replace(claim("logged in too weakly", acr=lambda: "none of these"), expected=expected)
-    if login.max_age is not None:
-        long_ago = login.max_age + _LONG
+    yield from _rule_defects(caller)
+    if caller.max_age is not None:
+        long_ago = caller.max_age + _LONG
         yield replace(claim("logged in too long ago", auth_time=lambda: int(time.time()) - long_ago), expected=expected)
+
+
+def _rule_defects(caller: Caller) -> Iterator[Defect]:
+    """A claim at a time isn't what it must be."""
+    good = caller.claims()
+    for rule in caller.rules:
+        for name, value in _bad_values(rule):
+            bad = copy.deepcopy(good)
+            set_claim(bad, rule.claim, value)
+            changes = {claim: partial(bad.get, claim) for claim in bad if bad[claim] != good.get(claim)}
+            yield replace(claim(name, **changes), expected=_INSUFFICIENT_CLAIMS)
+
+
+def _bad_values(rule: ClaimRule) -> Iterator[tuple[str, Any]]:
+    """Values that a rule must refuse, and what to call them."""
+    if rule.keyword == "contains":
+        values = values_of(rule.value)
+        for each in values:
+            others = [other for other in values if other is not each]
+            yield f"{rule.claim} without {each}", [*others, _PROBE]
+        return
+    another = [_PROBE] if rule.keyword == "containsOneOf" else _PROBE
+    yield f"another {rule.claim}", another
+    if rule.claim != "sub":  # without which it is no access token
+        yield f"without {rule.claim}", None
+
+
+_INSUFFICIENT_CLAIMS = Expected(403, "insufficient_claims", "insufficient_claims")
 
 
 def _for(defect: Defect, required: Requirements) -> Defect:
@@ -90,7 +122,7 @@ def _scope_rows(operation: str, required: Requirements) -> Iterator[Row]:
             if not any(rest >= other for other in required.alternatives):
                 lacking = partial(_lacking, required.alternatives)
                 defect = Defect(f"without {scope}", expected, lacking, by_issuer=True)
-                yield Row(operation, defect, tuple(sorted(rest)), login=required.login)
+                yield Row(operation, defect, tuple(sorted(rest)), caller=required.caller)
 
 
 def _lacking(alternatives: Sequence[frozenset[str]], material: Material) -> Credentials:
@@ -126,14 +158,14 @@ class Matrix:
         self._client = client
         self._needed = needed
         self._successful = set(successful)
-        self._materials: dict[tuple[tuple[str, ...], Login], Material] = {}
+        self._materials: dict[tuple[tuple[str, ...], str], Material] = {}
         self._undeclared: dict[str, set[str]] = {}
         self._unanswered = 0
 
     def run(self, row: Row) -> Result:
         """Send one row's request and hold the answer against what is expected."""
-        key = row.scopes, row.login
-        material = self._materials.setdefault(key, Material(self._trust, *key))
+        key = row.scopes, repr(row.caller)
+        material = self._materials.setdefault(key, Material(self._trust, row.scopes, row.caller))
         credentials = Credentials()
         try:
             credentials = row.defect.make(material)

@@ -12,7 +12,7 @@ from resource_server.developing.contract_tests.conformance import Conformance, n
 from resource_server.developing.contract_tests.defects import EXPIRED
 from resource_server.developing.contract_tests.material import secrets_in
 from resource_server.developing.contract_tests.matrix import Matrix, rows
-from resource_server.developing.contract_tests.operations import Login, Requirements
+from resource_server.developing.contract_tests.operations import Caller, Requirements
 from resource_server.developing.contract_tests.results import AUTHORIZATION, TIME_IS_UP, NotRun, Progress, Result
 from resource_server.developing.contract_tests.schema import TIMEOUT, good_requests, load
 from resource_server.developing.contract_tests.trust import Trust
@@ -77,7 +77,7 @@ class Run:
         try:
             token, untestable = (
                 self._best_token(),
-                "the token that there is doesn't grant its scopes, or its user hasn't logged in so",
+                "the token that there is doesn't grant its scopes, or hasn't the claims that it needs",
             )
         except NotRun as reason:
             token, untestable = None, str(reason)
@@ -110,11 +110,12 @@ class Run:
     def _best_token(self) -> str:
         """A token that is good for all operations, or at least for some."""
         firsts = [alternative for each in self.tested.values() for alternative in each.alternatives[:1]]
-        logins = [each.login for each in self.tested.values()]
-        acr_values = next((login.acr_values for login in logins if login.acr_values), None)
-        max_age = min((login.max_age for login in logins if login.max_age is not None), default=None)
+        callers = [each.caller for each in self.tested.values()]
+        acr_values = next((caller.acr_values for caller in callers if caller.acr_values), None)
+        max_age = min((caller.max_age for caller in callers if caller.max_age is not None), default=None)
+        rules = tuple(rule for caller in callers for rule in caller.rules)
         try:
-            return self.trust.token(frozenset().union(*firsts), login=Login(acr_values, max_age))
+            return self.trust.token(frozenset().union(*firsts), caller=Caller(acr_values, max_age, rules))
         except NotRun:
             return self.trust.token(())
 

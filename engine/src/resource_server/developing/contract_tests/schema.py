@@ -23,7 +23,17 @@ from schemathesis.specs.openapi.checks import (
 )
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from resource_server.contract.spec import Contract, ContractError, base_path, operations, scheme_kind, security_schemes
+from resource_server.contract.spec import (
+    Contract,
+    ContractError,
+    base_path,
+    claim_rules,
+    operations,
+    parameters,
+    scheme_kind,
+    security_schemes,
+)
+from resource_server.tokens.rules import EQUALS_PATH_PARAMETER
 
 TIMEOUT = 10
 """Seconds that an answer may take."""
@@ -71,6 +81,41 @@ def load(
         **({"auth": {"openapi": _credentials(contract, credentials)}} if credentials else {}),
     }
     return schemathesis.openapi.from_dict(_bearer_view(contract), config=schemathesis.Config.from_dict(settings))
+
+
+def fixed(contract: Contract) -> Contract:
+    """A contract, without references, in which each path parameter that a claim must equal has one value."""
+    names: dict[str, set[str]] = {}
+    for method, path, operation, _ in operations(contract):
+        rules = claim_rules(contract, operation)
+        names[f"{method} {path}"] = {rule.value for rule in rules if rule.keyword == EQUALS_PATH_PARAMETER}
+    if not any(names.values()):
+        return contract
+    view = copy.deepcopy(contract)
+    for result in load(contract, "http://127.0.0.1").get_all_operations():
+        operation = _readable(result)
+        if names[operation.label]:
+            item = view["paths"][operation.path]
+            declared = item[operation.method]
+            values = _case(operation).path_parameters
+            declared["parameters"] = [
+                {**each, "schema": {**each["schema"], "enum": [values[each["name"]]]}}
+                if each["in"] == "path" and each["name"] in names[operation.label]
+                else each
+                for each in parameters(view, item, declared)
+            ]
+    return view
+
+
+def _readable(result: Any) -> Any:
+    """An operation that Schemathesis has read.
+
+    Raises:
+        ContractError: It can't.
+    """
+    if isinstance(result, Err):
+        raise ContractError(f"Schemathesis can't read an operation: {result.err()}")
+    return result.ok()
 
 
 def _credentials(contract: Contract, given: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -157,9 +202,7 @@ def good_requests(contract: Contract, schema: OpenApiSchema) -> Iterator[tuple[s
         ContractError: No request can be made up for an operation.
     """
     for result in schema.get_all_operations():
-        if isinstance(result, Err):
-            raise ContractError(f"Schemathesis can't read an operation: {result.err()}")
-        operation = result.ok()
+        operation = _readable(result)
         item = contract["paths"][operation.path]
         declared = item[operation.method]
         parameters = [*item.get("parameters", ()), *declared.get("parameters", ())]

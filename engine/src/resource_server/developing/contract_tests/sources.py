@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from resource_server.developing.contract_tests.operations import ANY_LOGIN, Login
+from resource_server.developing.contract_tests.operations import ANY_CALLER, Caller
 from resource_server.developing.contract_tests.results import NotRun
 from resource_server.networks import is_local
 from resource_server.tokens.errors import InvalidToken
@@ -23,13 +23,13 @@ MARGIN = 120
 class TokenSource(Protocol):
     """Gives access tokens that the issuer has signed."""
 
-    def token(self, scopes: Collection[str], changes: Mapping[str, Any], login: Login = ANY_LOGIN) -> str:
+    def token(self, scopes: Collection[str], changes: Mapping[str, Any], caller: Caller = ANY_CALLER) -> str:
         """A token.
 
         Args:
             scopes: What it should grant.
             changes: Claims that it should have in place of good ones.
-            login: How its user should have logged in, if that can be chosen.
+            caller: What it should say of who calls, if that can be chosen.
 
         Raises:
             NotRun: This source has no such token.
@@ -54,7 +54,7 @@ class GivenTokens:
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
-    def token(self, scopes: Collection[str], changes: Mapping[str, Any], login: Login = ANY_LOGIN) -> str:
+    def token(self, scopes: Collection[str], changes: Mapping[str, Any], caller: Caller = ANY_CALLER) -> str:
         if changes.keys() == {"exp"}:
             return self._expired()
         if changes:
@@ -95,7 +95,7 @@ class ClientCredentials:
     other_audience: str | None = None
     _answers: dict[tuple[str, ...], str | NotRun] = field(default_factory=dict)
 
-    def token(self, scopes: Collection[str], changes: Mapping[str, Any], login: Login = ANY_LOGIN) -> str:
+    def token(self, scopes: Collection[str], changes: Mapping[str, Any], caller: Caller = ANY_CALLER) -> str:
         if changes.keys() - {"aud"}:
             raise NotRun(f"client credentials don't give a token with another {', '.join(changes)}")
         if changes and not self.other_audience:
@@ -130,8 +130,8 @@ class DevelopmentTokens:
     signing_endpoint: str
     audience: str
 
-    def token(self, scopes: Collection[str], changes: Mapping[str, Any], login: Login = ANY_LOGIN) -> str:
-        claims = {"scope": " ".join(sorted(scopes)), **login.claims(), **changes}
+    def token(self, scopes: Collection[str], changes: Mapping[str, Any], caller: Caller = ANY_CALLER) -> str:
+        claims = {"scope": " ".join(sorted(scopes)), **caller.claims(), **changes}
         return _post(self.signing_endpoint, json={"audience": self.audience, "claims": claims})
 
 

@@ -53,7 +53,7 @@ def served_here(factory: str, settings: Settings) -> Iterator[Target]:
         issuer = DevelopmentIssuer(
             development_issuer_url("127.0.0.1", listener.getsockname()[1]),
             lambda: declared_scopes(contract),
-            settings.development_claims,
+            lambda: settings.development_claims or {},
         )
         serve_in_background(listener, issuer)
         settings = replace(settings, issuers=(issuer.url,))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from resource_server.developing.contract_tests.operations import ANY_LOGIN, Login, Requirements
+from resource_server.developing.contract_tests.operations import ANY_CALLER, Caller, Requirements
 from resource_server.developing.contract_tests.results import NotRun
 from resource_server.developing.contract_tests.sources import MARGIN, TokenSource, read_token
 from resource_server.tokens.claims import granted_scopes
@@ -46,7 +46,7 @@ class Trust:
         scopes: Collection[str],
         *,
         without: Sequence[frozenset[str]] = (),
-        login: Login = ANY_LOGIN,
+        caller: Caller = ANY_CALLER,
         **changes: Any,
     ) -> str:
         """A token that the issuer has signed, and which is good but for the changed claims.
@@ -54,7 +54,7 @@ class Trust:
         Args:
             scopes: What it grants.
             without: Sets of scopes of which it grants none completely.
-            login: How its user has logged in.
+            caller: What it says of who calls.
             changes: Claims in place of good ones.
 
         Raises:
@@ -63,11 +63,11 @@ class Trust:
         reasons = []
         for source in self.sources:
             try:
-                token = source.token(scopes, changes, login)
+                token = source.token(scopes, changes, caller)
                 self.secrets.add(token)
                 jwt = read_token(token)
                 self._check(jwt, scopes, without, changes)
-                _refuse(login.defects(jwt.claims, changes))
+                _refuse(caller.defects(jwt.claims, changes))
             except NotRun as reason:
                 reasons.append(str(reason))
             else:
@@ -82,7 +82,7 @@ class Trust:
         """Whether a token is enough for an operation."""
         granted, claims = self.granted(token), read_token(token).claims
         enough = any(granted >= alternative for alternative in required.alternatives)
-        return enough and not any(required.login.defects(claims, {}))
+        return enough and not any(required.caller.defects(claims, {}))
 
     def _granted(self, jwt: SignedJWT) -> frozenset[str]:
         return granted_scopes(jwt.claims, "scope", "scp", *(["permissions"] if self.permissions else []))
