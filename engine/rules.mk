@@ -19,14 +19,16 @@ RUN_STAMP := $(VENV)/run-$(call SUM,$(RUN))
 DEV_STAMP := $(VENV)/dev-$(call SUM,$(DEV))
 PATH_STAMP := $(VENV)/path-$(subst /,-,$(SOURCES))
 
-.PHONY: run test test-unit test-api test-all test-system test-tools proof contract token types sdk clients lint lint-spec bench hot lock lock-engine release-spec wheel ci-packages
+.PHONY: run test test-mine test-unit test-api test-all test-system test-tools proof contract token types sdk clients lint lint-spec bench hot lock lock-engine release-spec wheel ci-packages
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP) ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
 	@$(BIN)/python -m api run
 
-test: $(DEV_STAMP) ## Run your tests, and the engine's that take seconds
+test-mine: $(DEV_STAMP) ## Run your tests alone
 	$(BIN)/python -m pytest $(ARGS)
+
+test: test-mine ## Run your tests, and the engine's that take seconds
 ifneq ($(TESTS),)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-unit test-api
 
@@ -85,6 +87,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 
 # Installs the engine's packages alone: a pin of yours may be at odds with a later engine's until it is renewed here.
 lock: | $(PATH_STAMP) ## Pin what pyproject.toml adds to the engine's packages (ARGS=--upgrade for the newest)
+	@echo "Installing the engine's packages into $(VENV), then resolving what pyproject.toml adds: a minute or two …" >&2
 	@$(PIP_INSTALL) -r $(ENGINE)/requirements-dev.txt
 	@$(BIN)/python -m resource_server.developing.lock $(ENGINE) $(COMPILE) $(ARGS)
 

@@ -83,11 +83,11 @@ def accept(holds: Callable[[SignedJWT, Any, Any], bool]) -> Callable[[Patch], No
     """Some tokens are accepted as they stand. Whether one is, is asked with the validator, and what it waits for."""
     check = VALIDATOR._check_token
 
-    def check_token(self: Any, token: str, pending: Any) -> AccessToken:
+    def check_token(self: Any, token: str, pending: Any, host: str) -> AccessToken:
         jwt = SignedJWT.parse(token)
         if holds(jwt, self, pending):
             return AccessToken(jwt.claims, claims.granted_scopes(jwt.claims, "scope"))
-        return check(self, token, pending)
+        return check(self, token, pending, host)
 
     return lambda patch: patch.setattr(VALIDATOR, "_check_token", check_token)
 
@@ -96,8 +96,8 @@ def unconfirmed(forget: Callable[[Mapping[str, Any]], bool]) -> Callable[[Patch]
     """Some tokens are taken for ones that are bound to nothing."""
     check = VALIDATOR._check_token
 
-    def check_token(self: Any, token: str, pending: Any) -> AccessToken:
-        found = check(self, token, pending)
+    def check_token(self: Any, token: str, pending: Any, host: str) -> AccessToken:
+        found = check(self, token, pending, host)
         if forget(found.get("cnf", {})):
             found.pop("cnf", None)
         return found
@@ -111,7 +111,7 @@ class AnyIssuer(dict[str, Any]):
     def __contains__(self, _: object) -> bool:
         return True
 
-    def __missing__(self, _: str) -> Any:
+    def get(self, _: str, __: Any = None) -> Any:
         return next(iter(self.values()))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from resource_server.settings import Settings, SettingsError, environ
+from resource_server.settings import NO_ISSUER_HERE, Settings, SettingsError, environ
 
 _SPEC = click.option(
     "--spec",
@@ -158,7 +158,10 @@ def contract(factory: str, /, url: str | None, spec: Path | None, **options: Any
     except ImportError as error:
         raise click.ClickException(f"{error}. Contract tests need the extra 'contract': `make test`") from error
 
-    sys.exit(test(factory, _settings(development=True, spec=spec), url, **options))
+    settings = _settings(development=True, spec=spec)
+    if not settings.issuers:
+        raise click.UsageError(NO_ISSUER_HERE)
+    sys.exit(test(factory, settings, url, **options))
 
 
 @cli.command()

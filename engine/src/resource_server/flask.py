@@ -84,7 +84,7 @@ class ResourceProtector:
             the validator checks them.
 
     Raises:
-        ValueError: The URL isn't in its normal form, or missing where proofs name it.
+        ValueError: The URL isn't in its normal form, or missing where proofs name it; or issuers come from a coroutine.
     """
 
     def __init__(self, validator: Auth0JWTBearerTokenValidator | None = None, public_url: str | None = None) -> None:
@@ -275,6 +275,8 @@ def _resource(validator: Auth0JWTBearerTokenValidator, public_url: str | None) -
         raise ValueError(f"{public_url!r} isn't a URL in its normal form, like https://api.example.com")
     if validator.dpop and not public_url:
         raise ValueError("Proofs (DPoP) name the URL that they are for: give public_url, like https://api.example.com")
+    if validator.resolver and validator.resolver.is_async:
+        raise ValueError(validator.resolver.needs_loop)
     return protected_resource(validator, public_url)
 
 

@@ -64,11 +64,15 @@ def _host(_: str, text: str) -> str:
     return text.strip("[]")
 
 
-def _issuers(name: str, text: str) -> tuple[str, ...]:
+def _issuers(name: str, text: str) -> tuple[str, ...] | None:
     try:
-        return tuple(map(issuer_url, _words(name, text)))
+        return () if text == NO_ISSUER else tuple(map(issuer_url, _words(name, text))) or None
     except ValueError as error:
         raise SettingsError(f"{name}: {error}.") from error
+
+
+NO_ISSUER = "none"
+"""Written for AUTH0_DOMAIN if a resolver alone says which issuers there are: it can't be forgotten."""
 
 
 def _documents(name: str, text: str) -> dict[str, str]:
@@ -176,13 +180,20 @@ def _row(variable: str, parse: Callable[[str, str], Any], default: Any, sentence
     return field(default=default, metadata={"setting": Setting(variable, parse, sentence, shown)})
 
 
+NO_ISSUER_HERE = (
+    "AUTH0_DOMAIN is none: a function names the issuers for each host, and isn't asked here. Set AUTH0_DOMAIN to the "
+    "one that is meant, for this command alone."
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of one application. Those with a variable can be set in the environment; it says what they are."""
 
     issuers: tuple[str, ...] = _row(
         "AUTH0_DOMAIN", _issuers, (),
-        "The tenant's host, or the issuer URL of any OpenID provider; several with commas.", "the development issuer",
+        "The tenant's host, or the issuer URL of any OpenID provider; several with commas; `none` if "
+        "only an `IssuerResolver` names issuers.", "the development issuer",
     )  # fmt: skip
     audience: str = _row(
         "AUTH0_AUDIENCE", _audience, "",
@@ -349,7 +360,7 @@ class Settings:
                 given[name] = setting.parse(setting.variable, text)
         if development:
             given["cors_origins"] = given.get("cors_origins") or _DEVELOPMENT_ORIGINS
-            if not given.get("issuers"):
+            if given.get("issuers") is None:
                 given |= _development_issuer(given.get("host", cls.host), given.get("port", cls.port))
                 given.setdefault("audience", _DEVELOPMENT_AUDIENCE)
         _check(given)
@@ -373,6 +384,11 @@ class Settings:
             jwks_url=(self.jwks_urls or {}).get(url),
             transport=self.transport,
         )
+
+    @property
+    def named_issuers(self) -> str:
+        """The issuers, for people."""
+        return ", ".join(self.issuers) or "the issuers that a function names for each host"
 
     @property
     def base_url(self) -> str | None:
@@ -414,7 +430,7 @@ _ALIASES = {"AUTH0_AUDIENCE": "API_IDENTIFIER"}
 
 def _check(given: dict[str, Any]) -> None:
     """What can only be said of several settings together."""
-    if not given.get("issuers"):
+    if given.get("issuers") is None:
         raise SettingsError("AUTH0_DOMAIN is not set. Set it to your tenant's host, like tenant.eu.auth0.com.")
     if not given.get("audience"):
         raise SettingsError("AUTH0_AUDIENCE is not set. Set it to your API's identifier, as registered in Auth0.")
@@ -431,7 +447,7 @@ def _name_issuers(variable: str, given: dict[str, Any], name: str) -> None:
     """Have each URL be of an issuer."""
     urls, issuers = dict(given.get(name) or {}), given["issuers"]
     if "" in urls:
-        if len(issuers) > 1 or len(urls) > 1:
+        if len(issuers) != 1 or len(urls) > 1:
             raise SettingsError(f"{variable} says not which issuer is meant. Write `issuer=URL` for each.")
         urls = {issuers[0]: urls[""]}
     if unknown := urls.keys() - set(issuers):
@@ -455,13 +471,26 @@ def environ() -> dict[str, str]:
     Raises:
         SettingsError: A line of the file is none.
     """
+    return _dotenv() | dict(os.environ)
+
+
+def foreign_variables() -> list[str]:
+    """The variables of `.env` that aren't settings, like DATABASE_URL, and that the environment doesn't have.
+
+    Raises:
+        SettingsError: As `environ`.
+    """
+    known = {row.variable for row in rows().values()} | set(_ALIASES.values()) | os.environ.keys()
+    return [name for name in _dotenv() if name not in known and not name.startswith("CONTRACT_")]
+
+
+def _dotenv() -> dict[str, str]:
     file = Path(".env")
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     for binding in parse_stream(StringIO(text)):
         if binding.error:
             raise SettingsError(f".env, line {binding.original.line}, can't be read. Write NAME=value.")
-    dotenv = {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
-    return dotenv | dict(os.environ)
+    return {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
 
 
 def bypass_proxies(host: str) -> None:

@@ -396,3 +396,12 @@ def test_contract_tests_notice_each_rule_that_is_not_enforced(
     failed = {result.check for result in matrix if result.verdict is Verdict.FAILED}
     assert failed
     assert {check for check in failed if claim not in check} == set()
+
+
+def test_served_contract_says_what_is_needed(strict: httpx.Client) -> None:
+    paths = strict.get("/openapi.json").json()["paths"]
+    assert paths[NESTED]["get"]["x-claims"] == OPERATIONS[NESTED]["x-claims"]
+    of_all = "Needs an access token of which `tenant_kind` is `customer`"
+    assert paths[ORG]["get"]["description"].endswith(f"{of_all}, and `org_id` is the path's `org_id`.")
+    assert paths[MIXED]["get"]["description"].endswith(f"{of_all}.")
+    assert "Needs an access token" not in paths[PUBLIC]["get"].get("description", "")

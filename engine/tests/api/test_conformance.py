@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import schemathesis
+import yaml
 from schemathesis import engine
 from schemathesis.checks import CHECKS
 from schemathesis.engine import events
+from starlette.exceptions import HTTPException
 
 from resource_server.contract.loading import read_contract
 from resource_server.developing.contract_tests.results import Result, Verdict
@@ -54,6 +56,43 @@ def test_api_with_parameters_bodies_and_scopes_conforms_too(notes: str, tenant: 
     assert list(failures(found)) == []
     assert len({result.operation for result in found}) == 7  # with sequences of operations
     assert len(found) > 200
+
+
+def replace_if_unchanged(if_match: str, status: int) -> dict[str, str]:
+    """A handler that refuses whatever its condition doesn't hold for."""
+    if if_match != '"1"':
+        raise HTTPException(status)
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("status", "declared", "failed"),
+    [
+        *((status, status, set()) for status in (404, 409, 410, 412, 428)),
+        (412, 404, {"status_code_conformance"}),
+        (418, 418, {"positive_data_acceptance"}),
+    ],
+)
+def test_declared_refusal_that_depends_on_what_there_is_conforms(
+    tmp_path: Path, tenant: Tenant, status: int, declared: int, failed: set[str]
+) -> None:
+    """Valid input needn't meet its condition (RFC 9110, section 13.1.1; RFC 6585, section 3)."""
+    if_match = {"name": "If-Match", "in": "header", "required": True, "schema": {"type": "string"}, "example": '"1"'}
+    which = {"name": "status", "in": "query", "required": True, "schema": {"type": "integer", "enum": [status]}}
+    problem = {"description": "A problem.", "content": {"application/problem+json": {"schema": {"type": "object"}}}}
+    answers = {"200": {"description": "Done.", "content": {"application/json": {"schema": {"type": "object"}}}}}
+    operation = {
+        "operationId": f"{__name__}.replace_if_unchanged",
+        "security": [],
+        "parameters": [if_match, which],
+        "responses": {**answers, "400": problem, str(declared): problem},
+    }
+    contract = {"openapi": "3.0.3", "info": {"title": "T", "version": "1"}, "paths": {"/thing": {"put": operation}}}
+    (tmp_path / "openapi.yaml").write_text(yaml.safe_dump(contract))
+    settings = Settings(issuers=(tenant.url,), audience=AUDIENCE, development=True, port=0)
+    with in_background(create_app(settings, specification=tmp_path / "openapi.yaml")) as url:
+        found = results(contract, url, tenant, examples=20)
+    assert {each.check for each in found if each.verdict is not Verdict.PASSED} == failed, list(failures(found))
 
 
 def ignores_auth(contract: dict[str, object], url: str, token: str) -> bool:

@@ -155,6 +155,25 @@ COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         ),
         f"GET /api/private: {__name__}.limited asks for 'limit', which a request need not have: give the argument",
     ),
+    "a range of media types that nothing is in": (
+        lambda c: private(c).update(requestBody={"content": {"*/json": {}}}),
+        "#/paths/~1api~1private/get/requestBody/content/*~1json: no media type is in '*/json': "
+        "write it like image/png, image/*, application/*+json or */*",
+    ),
+    "a range of a form's field that nothing is in": (
+        lambda c: private(c).update(
+            requestBody={
+                "content": {
+                    "multipart/form-data": {
+                        "schema": {"type": "object", "properties": {"a": FILE}},
+                        "encoding": {"a": {"contentType": "image/png, image/j*"}},
+                    }
+                }
+            }
+        ),
+        "#/paths/~1api~1private/get/requestBody/content/multipart~1form-data/encoding/a/contentType: "
+        "no media type is in 'image/j*': write it like image/png",
+    ),
     "a default that is none": (
         lambda c: private(c).update(
             operationId=f"{__name__}.limited",

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from joserfc.jwk import ECKey
 
 from resource_server.command import cli
+from resource_server.contract.loading import read_contract
 from resource_server.doctor import command
 from resource_server.doctor.calling import difference
 from resource_server.doctor.configuration import configuration_findings
@@ -399,6 +400,25 @@ def test_api_of_other_settings_is_told_from_this_one(tenant: Tenant, url: str) -
     refused = doctor(tenant, "--url", url, tenant.token(aud="b"), AUTH0_AUDIENCE="b")
     assert refused.exit_code == 1
     assert "Compare AUTH0_AUDIENCE there and here." in refused.output
+
+
+@pytest.mark.parametrize("aud", [AUDIENCE, "https://other.example.com"])
+def test_api_without_an_operation_to_call_is_not_called(tenant: Tenant, url: str, tmp_path: Path, aud: str) -> None:
+    """Neither wrong usage nor another verdict on the token."""
+    contract = read_contract(SPECIFICATION)
+    contract["paths"] = {"/api/public": contract["paths"]["/api/public"]}
+    spec = tmp_path / "openapi.json"
+    spec.write_text(json.dumps(contract))
+    token = tenant.token(aud=aud)
+    result, without = (doctor(tenant, *more, "--spec", str(spec), token) for more in (["--url", url], []))
+    assert result.exit_code == without.exit_code == int(aud != AUDIENCE)
+    said = result.output.replace(without.output.partition("\n\nOperations")[0], "")
+    assert "not called\n" in said
+    assert "The contract has no operation that needs a token and no input.\n" in said
+    assert "settings" not in result.output
+    assert result.output.splitlines()[-1] == without.output.splitlines()[-1]
+    calls = json.loads(doctor(tenant, "--json", "--url", url, "--spec", str(spec), token).output)["findings"]
+    assert (calls[0]["check"], calls[0]["verdict"], calls[0]["found"]) == ("call", "not checked", "not called")
 
 
 def judged(check: str, refusal: str | None) -> Finding:

@@ -120,3 +120,49 @@ def test_strong_login_of_now_opens_the_operation(tenant: Tenant) -> None:
 def test_other_schemes_that_are_needed_as_well_are_named(tenant: Tenant) -> None:
     found = opened(tenant.token(), tenant, with_login())["GET /api/private-scoped"]
     assert found.meaning == "Needs other credentials as well: key."
+
+
+IN_ORG = {"x-claims": {"org_id": {"equals": "org_1"}, "app.roles": {"contains": ["a", "b"]}}}
+
+
+@pytest.mark.parametrize(
+    ("claims", "found", "expected"),
+    [
+        ({"org_id": "org_2"}, '"org_2"', "`org_id` is `org_1`"),
+        ({}, "null", "`org_id` is `org_1`"),
+        ({"org_id": "org_1", "app": {"roles": ["a"]}}, '["a"]', "`app.roles` is a list with `a`, `b`"),
+        ({"org_id": "org_1", "app": {"roles": "a\x1b[2J"}}, '"a\\u001b[2J"', "`app.roles` is a list with `a`, `b`"),
+    ],
+)
+def test_claim_that_is_another_is_said(tenant: Tenant, claims: dict[str, Any], found: str, expected: str) -> None:
+    finding = opened(tenant.token(**claims), tenant, with_login(**IN_ORG))["GET /api/private"]
+    assert (finding.verdict, finding.found, finding.expected) == (Verdict.FAILED, found, expected)
+    assert finding.meaning == f"The token doesn't say that {expected}."
+
+
+def test_claims_as_required_open_the_operation(tenant: Tenant) -> None:
+    token = tenant.token(org_id="org_1", app={"roles": ["b", "a"]})
+    assert opened(token, tenant, with_login(**IN_ORG))["GET /api/private"].verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("org_id", "verdict", "meaning"),
+    [
+        ("org_1", Verdict.PASSED, "Only where {org_id} is org_1."),
+        (7, Verdict.PASSED, "Only where {org_id} is 7."),
+        ("a\nb", Verdict.PASSED, "Only where {org_id} is a\\u000ab."),
+        (["org_1"], Verdict.FAILED, "The token doesn't say that `org_id` is the path's `org_id`."),
+        (None, Verdict.FAILED, "The token doesn't say that `org_id` is the path's `org_id`."),
+    ],
+)
+def test_path_that_a_claim_must_equal_is_said(tenant: Tenant, org_id: Any, verdict: Verdict, meaning: str) -> None:
+    contract = with_login(**{"x-claims": {"org_id": {"equalsPathParameter": "org_id"}}})
+    finding = opened(tenant.token(org_id=org_id), tenant, contract)["GET /api/private"]
+    assert (finding.verdict, finding.meaning) == (verdict, meaning)
+
+
+def test_operation_for_everybody_needs_no_claims(tenant: Tenant) -> None:
+    contract = {**with_login(), "x-claims": {"org_id": {"equals": "org_1"}}}
+    found = opened(tenant.token(), tenant, contract)
+    assert found["GET /api/public"].verdict is Verdict.PASSED
+    assert found["GET /api/private"].verdict is Verdict.FAILED

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from typing import Any
 
+import connexion
 import httpx
 import pytest
 from connexion.lifecycle import ConnexionRequest, ConnexionResponse
@@ -57,3 +58,57 @@ def test_handler_that_fails_is_answered_for_without_its_secrets() -> None:
     answered = answer(failing)
     assert (answered.status_code, answered.json()["code"]) == (500, "internal_server_error")
     assert "secret" not in answered.text
+
+
+def one_argument(error: Exception) -> tuple[str, int]:
+    return str(error), 418
+
+
+@pytest.mark.parametrize(
+    "handler", [one_argument, lambda: "", lambda _, __, ___: "", "no function", ConnexionResponse(418)]
+)
+def test_function_that_cannot_be_called_as_an_error_handler_is_refused_at_the_start(handler: Any) -> None:
+    app = create_app(Settings(issuers=("https://tenant.example.com/",), audience=AUDIENCE))
+    with pytest.raises(TypeError) as refused:
+        app.add_error_handler(MissingCredentials, handler)
+    said = str(refused.value)
+    assert (
+        "One takes a request and an error, like `def handle(request, error)`, and returns a ConnexionResponse" in said
+    )
+    assert "app.app.register_error_handler" in said
+
+
+@pytest.mark.parametrize(
+    ("returned", "kind"),
+    [
+        (("gone", 410), "tuple"),
+        ({"title": "Gone"}, "dict"),
+        (None, "NoneType"),
+        (ConnexionResponse(410, body={"title": "Gone"}), "ConnexionResponse with a body of dict"),
+    ],
+)
+def test_what_an_error_handler_may_not_return_is_told(
+    returned: Any, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handle(*_: Any) -> Any:
+        return returned
+
+    answered = answer(handle)
+    assert (answered.status_code, answered.json()["code"]) == (500, "internal_server_error")
+    why = f"returned a {kind}, and not a ConnexionResponse whose body is text or bytes"
+    assert f"TypeError: The error handler test_what_an_error_handler_may_not_return_is_told.<locals>.handle {why}" in (
+        caplog.text
+    )
+
+
+def test_problem_of_connexions_is_answered_as_it_is() -> None:
+    """RFC 9457, section 3."""
+    answered = answer(lambda _, error: connexion.problem(418, "Teapot", type(error).__name__, ext={"code": "teapot"}))
+    assert (answered.status_code, answered.headers["content-type"]) == (418, "application/problem+json")
+    assert answered.json() == {
+        "type": "about:blank",
+        "title": "Teapot",
+        "status": 418,
+        "detail": "MissingCredentials",
+        "code": "teapot",
+    }

@@ -49,6 +49,36 @@ def answers_something_else() -> dict[str, Any]:
     return {"name": "secret"}
 
 
+class Price:
+    """What no JSON has."""
+
+
+def answers_an_object() -> dict[str, Any]:
+    return {"id": 1, "items": [{"a/b": 1}, {"a/b": Price()}]}
+
+
+async def answers_an_object_later() -> dict[str, Any]:
+    return {"items": ({}, {"a": {Price}})}
+
+
+def answers_an_object_with_200() -> tuple[list[Any], int]:
+    return [1, b"x"], 200
+
+
+def answers_an_odd_name() -> dict[str, Any]:
+    return {"id": {("a", 1): "x"}}
+
+
+def answers_names_without_order() -> dict[Any, Any]:
+    return {"id": {1: "x", "a": "x"}}
+
+
+def answers_a_circle() -> dict[str, Any]:
+    circle: dict[str, Any] = {"id": 1}
+    circle["a"] = circle
+    return circle
+
+
 def fine() -> dict[str, Any]:
     return {"id": 1}
 
@@ -103,11 +133,26 @@ def test_development_says_what_has_failed_and_where(tmp_path: Path, handler: str
         ("says_why", "The secret is out."),
         ("answers_something_else", "Response body does not conform to specification: 'id' is required."),
         ("answers_with_202", "The answer's status, 202, isn't declared."),
+        ("answers_an_object", "TypeError: The answer can't be written as JSON: #/items/1/a~1b is a Price"),
+        ("answers_an_object_later", "TypeError: The answer can't be written as JSON: #/items/1/a is a set"),
+        ("answers_an_object_with_200", "TypeError: The answer can't be written as JSON: #/1 is a bytes"),
+        ("answers_an_odd_name", "TypeError: The answer can't be written as JSON: a name in #/id is a tuple"),
+        (
+            "answers_names_without_order",
+            "TypeError: The answer can't be written as JSON: '<' not supported between instances of 'str' and 'int'",
+        ),
+        ("answers_a_circle", "TypeError: The answer can't be written as JSON: Circular reference detected"),
         ("answers_a_sequence", "Response body does not conform to specification, #/1: 'id' is required."),
     ],
 )
 def test_development_says_whatever_is_known(tmp_path: Path, handler: str, detail: str) -> None:
     assert answer(tmp_path, handler, development=True).json()["detail"] == detail
+
+
+def test_log_names_the_member_that_json_cannot_have(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    answer(tmp_path, "answers_an_object", development=False)
+    (record,) = (each for each in caplog.records if each.levelno == logging.ERROR)
+    assert logging.Formatter().format(record).endswith(": #/items/1/a~1b is a Price")
 
 
 @pytest.mark.parametrize("handler", ["fails", "fails_later", "fails_again", "says_nothing", "says_why"])

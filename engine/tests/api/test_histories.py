@@ -1,6 +1,7 @@
 """Whatever becomes of requests, each place and each thread is free afterwards, and each stream is closed."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -59,6 +60,7 @@ def _parts(count: int) -> Iterator[str]:
             yield "x"
         if count == 2:
             raise RuntimeError
+        time.sleep(0.01)
     finally:
         CLOSED.append(count)
 
@@ -88,13 +90,27 @@ def endless() -> flask.Response:
     return stream(10_000)
 
 
+def nothing() -> None:
+    """Is answered with 204, which ends with its head."""
+
+
+def sized() -> flask.Response:
+    """Says how long it is, so that its client may leave before its generator has ended."""
+    response = stream(1)
+    response.content_length = 1
+    return response
+
+
 def both() -> str:
     """Answers when as many as there is room for are here."""
     BOTH.wait(10)
     return "x"
 
 
-HANDLERS = ["answer", "long_answer", "fail", "leave", "later", "leave_later", "empty", "breaks", "short", "endless"]
+HANDLERS = [
+    *("answer", "long_answer", "fail", "leave", "later", "leave_later", "empty", "breaks", "short", "endless"),
+    *("nothing", "sized"),
+]
 CLIENTS = ["reads", "leaves", "breaks off", "does not read", "is cancelled"]
 
 
@@ -113,7 +129,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield create_app(settings, specification=Path(spec))
 
 
-async def call(app: Any, path: str, client: str, after: int) -> int | None:
+async def call(app: Any, path: str, client: str, after: int, method: str = "GET") -> int | None:
     """Call an operation as a client that does something unforeseen after so many messages; returns the status."""
     sent: list[Message] = []
     gone = asyncio.Event()
@@ -135,7 +151,7 @@ async def call(app: Any, path: str, client: str, after: int) -> int | None:
         if len(sent) > 50:
             gone.set()  # nobody reads an endless stream to its end
 
-    scope = {"type": "http", "http_version": "1.1", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    scope = {"type": "http", "http_version": "1.1", "method": method, "path": path, "query_string": b"", "headers": []}
     task = asyncio.ensure_future(app(scope, receive, send))
     if client == "is cancelled":
         await asyncio.sleep(after / 500)
@@ -171,4 +187,22 @@ def test_no_history_loses_a_place_or_leaves_a_stream_open(
         return found
 
     assert asyncio.run(live()) == [200] * ROOM
+    assert sorted(OPENED) == sorted(CLOSED)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "after"), [("GET", "/nothing", 0), ("HEAD", "/endless", 0), ("GET", "/sized", 1)]
+)
+def test_client_that_leaves_with_the_whole_answer_is_not_told_of(
+    app: Any, caplog: pytest.LogCaptureFixture, method: str, path: str, after: int
+) -> None:
+    async def live() -> None:
+        await call(app, path, "leaves", after, method)
+        await asyncio.sleep(0.05)
+
+    with caplog.at_level(logging.INFO):
+        for _ in range(20):
+            asyncio.run(live())
+    assert "has gone" not in caplog.text
+    assert [vars(each).get("cause") for each in caplog.records if each.name == "api.requests"] == [None] * 20
     assert sorted(OPENED) == sorted(CLOSED)

@@ -115,6 +115,8 @@ FAILED, PASSED, NOT_RUN = Verdict.FAILED, Verdict.PASSED, Verdict.NOT_RUN
         (403, answering("403"), PRIVATE, FAILED),
         (404, with_input(None), "", NOT_RUN),
         (404, with_input(None), PRIVATE, PASSED),
+        (412, with_input(None), "", NOT_RUN),
+        (428, answering("428"), PRIVATE, PASSED),
         (403, with_input(None), PRIVATE, FAILED),
         (429, with_input(None), PRIVATE, FAILED),
         (500, with_input(None), PRIVATE, FAILED),

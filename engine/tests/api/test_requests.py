@@ -298,6 +298,10 @@ BODIES: list[Case] = [
     ({"application/vnd.a+json": {"schema": POINT}}, True, "application/vnd.a+json", b'{"x": "a"}', 400, None),
     ({"application/*": {"schema": POINT}}, True, "application/json", b'{"x": "a"}', 400, None),
     ({"*/*": {"schema": POINT}}, True, "application/json", b'{"x": 1}', 200, {"x": 1}),
+    ({"application/*+json": {"schema": POINT}}, True, "application/vnd.a+json", b'{"x": 1}', 200, {"x": 1}),
+    ({"application/*+json": {"schema": POINT}}, True, "application/vnd.a+json", b'{"x": "a"}', 400, None),
+    ({"application/*+json": {"schema": POINT}}, True, "application/json", b'{"x": 1}', 415, None),
+    ({"application/*": {}, "application/*+json": {"schema": POINT}}, True, "application/a+json", b"{}", 400, None),
     ({"APPLICATION/JSON": {"schema": POINT}}, True, "application/json", b'{"x": "a"}', 400, None),
     ({**JSON, **FORM}, True, None, b'{"x": 1}', 415, None),
     ({**JSON, **FORM}, False, None, None, 200, None),
@@ -413,6 +417,19 @@ def test_everything_that_is_wrong_is_told_with_its_place() -> None:
         {"in": "body", "pointer": "#/a", "detail": '"1" is not of type "integer"'},
         {"in": "body", "pointer": "#/b~0~1/1", "detail": '2 is not of type "string"'},
     ]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("inherited", [ACCOUNT, {"allOf": [{"$ref": "#/components/schemas/Account"}]}])
+def test_of_what_may_only_be_read_it_is_told_that_it_is(version: str, inherited: Any) -> None:
+    other = {"type": "object", "properties": {"at": {"type": "object", "not": {}}}}
+    body = {"content": {"application/json": {"schema": {"allOf": [inherited, other]}}}}
+    client = served(version, {"requestBody": body}, schemas={"Account": ACCOUNT})
+    answer = client.post("/x", json={"id": 1, "name": "a", "password": "b", "at": {}})
+    assert {each["pointer"]: each["detail"] for each in answer.json()["errors"]} == {
+        "#/id": "it is readOnly: it may not be sent",
+        "#/at": "it may not be there",
+    }
 
 
 def test_what_is_told_is_bounded() -> None:

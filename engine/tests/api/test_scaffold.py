@@ -22,6 +22,12 @@ PARAMETERS = [
 ]
 BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
 FORM = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}, "age": {"type": "integer"}}}
+FILE = {"type": "string", "format": "binary"}
+COVERS = {
+    "type": "object",
+    "required": ["cover", "pages"],
+    "properties": {"cover": FILE, "back": FILE, "pages": {"type": "array", "items": FILE}},
+}
 CONTRACT: dict[str, Any] = {
     "openapi": "3.0.3",
     "info": {"title": "Pets", "version": "1"},
@@ -35,6 +41,19 @@ CONTRACT: dict[str, Any] = {
                 "responses": DONE,
             },
             "put": {"operationId": "pets/change", "parameters": PARAMETERS[:1], "requestBody": BODY, "responses": DONE},
+        },
+        "/covers": {
+            "post": {
+                "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": COVERS}}},
+                "responses": DONE,
+            },
+            "put": {
+                "requestBody": {
+                    "required": True,
+                    "content": {each: {"schema": COVERS} for each in ("application/json", "multipart/form-data")},
+                },
+                "responses": DONE,
+            },
         },
         "/files": {
             "post": {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}, "responses": DONE},
@@ -70,6 +89,16 @@ def pets_change(pet_id: int, body: dict[str, Any]) -> Any:
     abort(501)
 
 
+def put_covers(body: dict[str, Any], cover: Any = None, back: Any = None, pages: Any = None) -> Any:
+    """PUT /covers."""
+    abort(501)
+
+
+def post_covers(body: dict[str, Any], cover: Any, pages: Any, back: Any = None) -> Any:
+    """POST /covers."""
+    abort(501)
+
+
 def index(**others: Any) -> Any:
     """GET /files."""
     abort(501)
@@ -98,7 +127,8 @@ def test_missing_functions_are_written_with_typed_arguments(folder: Path) -> Non
     done = run(folder, "scaffold")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "pets/handlers.py: wrote listPets, pets_change, index, post_files\npets/keys.py: wrote check\n"
+        "pets/handlers.py: wrote listPets, pets_change, put_covers, post_covers, index, post_files\n"
+        "pets/keys.py: wrote check\n"
     )
     text = (folder / "pets" / "handlers.py").read_text()
     assert text.endswith(HANDLERS)
@@ -106,7 +136,7 @@ def test_missing_functions_are_written_with_typed_arguments(folder: Path) -> Non
     again = run(folder, "scaffold")
     assert (
         again.stdout
-        == "pets/handlers.py: nothing to write; 4 were there\npets/keys.py: nothing to write; 1 were there\n"
+        == "pets/handlers.py: nothing to write; 6 were there\npets/keys.py: nothing to write; 1 were there\n"
     )
     assert (folder / "pets" / "handlers.py").read_text() == text
     lint = [sys.executable, "-m", "ruff", "check", "--isolated", "--ignore", "A001", str(folder)]
@@ -120,7 +150,9 @@ def test_what_is_there_is_not_touched(folder: Path) -> None:
     module = folder / "pets" / "handlers.py"
     module.parent.mkdir()
     module.write_text('"""Mine."""\n\nimport os\n\nfrom elsewhere import pets_change\n\nindex = os.getcwd  # mine\n')
-    assert run(folder, "scaffold").stdout.startswith("pets/handlers.py: wrote listPets, post_files; 2 were there\n")
+    assert run(folder, "scaffold").stdout.startswith(
+        "pets/handlers.py: wrote listPets, put_covers, post_covers, post_files; 2 were there\n"
+    )
     text = module.read_text()
     assert text.startswith(
         '"""Mine."""\n\nimport os\n\nfrom elsewhere import pets_change\nfrom typing import Any, Literal\n'

@@ -1,5 +1,6 @@
-"""Patterns of the contract: as ECMA-262 has them, and in no more than linear time."""
+"""What requests must be: patterns, as ECMA-262 has them, in no more than linear time; forms and their files."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,13 @@ FORM = {
 
 def app_of_form(folder: Path, schema: Any, version: str = "3.0.3", **encoding: Any) -> Any:
     content = {"schema": schema, "encoding": {name: {"contentType": types} for name, types in encoding.items()}}
+    return echoing(folder, {"multipart/form-data": content}, version)
+
+
+def echoing(folder: Path, content: Any, version: str = "3.0.3") -> Any:
     operation = {
         "operationId": f"{__name__}.echo",
-        "requestBody": {"required": True, "content": {"multipart/form-data": content}},
+        "requestBody": {"required": True, "content": content},
         "responses": {"200": {"description": "JSON.", "content": {"application/json": {}}}},
     }
     spec = folder / "openapi.yaml"
@@ -122,6 +127,63 @@ def test_files_of_a_form_are_held_against_the_contract(
     assert made.test_client().post("/", files=parts).status_code == status
 
 
+LONG = "x" * 10_000
+LIMIT = "it is 10000 long, and its maxLength is 9000"
+NESTED: dict[str, Any] = {
+    "type": "object",
+    "allOf": [{"type": "object", "required": ["two"], "properties": {"one": {"type": "string", "maxLength": 9_000}}}],
+    "properties": {
+        "texts": {"type": "array", "items": {"type": "string", "maxLength": 9_000}},
+        "below": {"type": "object", "properties": {"one": {"type": "string", "maxLength": 9_000}}},
+        "age": {"type": "integer"},
+        "all": {"type": "array", "items": {"type": "integer"}},
+    },
+}
+
+
+@pytest.mark.parametrize("media_type", BODIES[::2])
+@pytest.mark.parametrize(
+    ("value", "errors"),
+    [
+        ({"two": 2, "one": LONG}, {"#/one": LIMIT}),
+        ({"one": "x" * 9_000}, {"#": "'two' is required"}),
+        ({"two": 2, "texts": ["", LONG]}, {"#/texts/1": LIMIT}),
+        ({"two": 2, "below": {"one": LONG}}, {"#/below/one": LIMIT}),
+        ({"two": LONG, "age": "x"}, {"#/age": '"x" is not of type "integer"'}),
+        (
+            {"one": LONG, "age": "x"},
+            {"#": "'two' is required", "#/one": LIMIT, "#/age": '"x" is not of type "integer"'},
+        ),
+        ({"two": 2, "all": [LONG] * 30}, {"#": "it is not as the contract says, and too long to say where"}),
+        ({"two": 2, "age": LONG}, {"#": "it is not as the contract says, and too long to say where"}),
+    ],
+)
+def test_of_a_long_body_it_is_told_what_is_too_long_and_what_is_wrong_beside_it(
+    tmp_path: Path, media_type: str, value: dict[str, Any], errors: dict[str, str]
+) -> None:
+    content: dict[str, Any] = {media_type: {"schema": NESTED}}
+    client = echoing(tmp_path, content).test_client()
+    if media_type == "application/json":
+        answer = client.post("/", json=value)
+    else:
+        answer = client.post("/", files=[part for name, each in value.items() for part in parts_of(name, each)])
+    assert {each["pointer"]: each["detail"] for each in answer.json()["errors"]} == errors
+
+
+def parts_of(name: str, value: Any) -> list[tuple[str, Any]]:
+    """The parts of a multipart form that a value is."""
+    values = value if isinstance(value, list) else [value]
+    return [(name, (None, each if isinstance(each, str) else json.dumps(each))) for each in values]
+
+
+@pytest.mark.parametrize(("name", "pointer"), [("one", "#/one"), ("many", "#/many/0")])
+def test_file_that_is_too_long_is_told_with_its_limit(tmp_path: Path, name: str, pointer: str) -> None:
+    file = {**FILE, "maxLength": 9_000}
+    schema = {"type": "object", "properties": {"one": file, "many": {"type": "array", "items": file}}}
+    answer = app_of_form(tmp_path, schema).test_client().post("/", files={name: ("a.bin", b"\xff" * 10_000)})
+    assert answer.json()["detail"] == f"The body, {pointer}: {LIMIT}."
+
+
 @pytest.mark.parametrize("name", ["one", "many"])
 @pytest.mark.parametrize(
     ("declared", "sent", "status"),
@@ -136,6 +198,10 @@ def test_files_of_a_form_are_held_against_the_contract(
         ('image/png, a/b; c="d,e"', 'a/b; c="d,e"', 200),
         (" ", "image/gif", 200),
         ("image/*", "application/octet-stream", 400),
+        ("application/*+json", "application/vnd.a+json", 200),
+        ("application/*+JSON", "application/vnd.a+json; charset=utf-8", 200),
+        ("application/*+json", "application/json", 400),
+        ("application/*+json", "image/a+json", 400),
         ("application/octet-stream", "application/octet-stream", 200),
     ],
 )

@@ -271,7 +271,9 @@ def write() -> dict[str, str]:
 """
 
 
-def test_read_only_run_changes_nothing(tmp_path: Path) -> None:
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A folder with an API that writes."""
     shutil.copytree(SAMPLE / "api", tmp_path / "api")
     shutil.copytree(SAMPLE / "security", tmp_path / "security")
     (tmp_path / "writing.py").write_text(WRITING)
@@ -281,12 +283,29 @@ def test_read_only_run_changes_nothing(tmp_path: Path) -> None:
     paths = {"get": {**operation, "operationId": "writing.read"}, "post": {**operation, "operationId": "writing.write"}}
     contract["paths"] = {"/api/things": paths}
     (tmp_path / "openapi.yaml").write_text(yaml.safe_dump(contract))
+    return tmp_path
+
+
+def test_read_only_run_changes_nothing(house: Path) -> None:
     for arguments, written in ((["--read-only"], False), ([], True)):
-        ended = run(api("contract", "--examples", "5", *arguments), {}, cwd=tmp_path)
-        assert (ended.returncode, (tmp_path / "written").exists()) == (0, written), ended.stdout
+        ended = run(api("contract", "--examples", "5", *arguments), {}, cwd=house)
+        assert (ended.returncode, (house / "written").exists()) == (0, written), ended.stdout
         assert (
             "left out by --read-only\n    POST /api/things: all checks; not required" in ended.stdout
         ) is not written
+
+
+def test_variables_of_env_that_writing_operations_get_are_told_before_the_first_request(house: Path) -> None:
+    variables = "DATABASE_URL=sqlite:///kept.db\nLOG_REQUESTS=false\nCONTRACT_TOKEN=\nQUEUE_URL=amqp://q\n"
+    (house / ".env").write_text(variables)
+    said = "Requests are real: POST may write where .env says, by {}. Name another place, like `"
+    command = api("contract", "--max-time", "1")
+    first = run(command, {}, cwd=house).stderr
+    assert first.startswith(said.format("DATABASE_URL, QUEUE_URL") + "DATABASE_URL=… make contract`")
+    elsewhere = {"DATABASE_URL": "sqlite:///other.db"}
+    assert run(command, elsewhere, cwd=house).stderr.startswith(said.format("QUEUE_URL"))
+    quiet = [run([*command, "--read-only"], {}, cwd=house), run(command, {**elsewhere, "QUEUE_URL": "x"}, cwd=house)]
+    assert [".env" in ended.stderr for ended in quiet] == [False, False]
 
 
 SHOP = TESTS / "shop"

@@ -1,10 +1,11 @@
-"""A rule beyond the contract, as docs/tokens.md has it: in `make token`, in contract tests, in the doctor's report."""
+"""Rules of the contract's (`x-claims`) and beyond it, as docs/tokens.md has them: in each command that knows them."""
 
 import re
 from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from tests.houses import house as make_house
 from tests.processes import DOCS, api, run, running
@@ -52,6 +53,55 @@ def test_doctor_says_what_the_rule_says(house: Path) -> None:
         token = run(api("token"), {"PORT": port}, cwd=house).stdout.strip()
         examined = run(api("doctor", token), {"PORT": port}, cwd=house)
     assert "security.token_info refuses it: The access token is for another organization." in examined.stdout
+
+
+@pytest.fixture(scope="module")
+def claiming(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A house whose contract has the guide's `x-claims`, for an organization's messages."""
+    house = make_house(tmp_path_factory.mktemp("claims") / "house")
+    shown, *_ = re.findall(r"(?s)```yaml\n(.*?)```", (DOCS / "tokens.md").read_text())
+    contract = yaml.safe_load((house / "openapi.yaml").read_text())
+    scoped = contract["paths"]["/api/private-scoped"]["get"]
+    ((path, item),) = yaml.safe_load(shown).items()
+    item["get"] = {
+        **scoped,
+        "responses": {**scoped["responses"], "404": {"description": "There is none."}},
+        **item["get"],
+    }
+    contract["paths"][path] = item
+    (house / "openapi.yaml").write_text(yaml.safe_dump(contract, sort_keys=False))
+    handlers = house / "api" / "handlers.py"
+    handlers.write_text(
+        f'{handlers.read_text()}\n\ndef messages(org_id: str) -> dict[str, str]:\n    return {{"message": org_id}}\n'
+    )
+    return house
+
+
+def test_token_of_the_development_issuer_has_the_claims_that_the_contract_requires(claiming: Path) -> None:
+    port = str(free_port())
+    with running(api("run"), {"PORT": port}, cwd=claiming) as process:
+        process.wait_for("Swagger UI")
+        token = run(api("token"), {"PORT": port}, cwd=claiming).stdout.strip()
+        answers = [
+            httpx.get(
+                f"http://127.0.0.1:{port}/api/orgs/{org}/messages",
+                headers={"Authorization": f"Bearer {token}"},
+                trust_env=False,
+            )
+            for org in ("org_1", "org_2")
+        ]
+        examined = run(api("doctor", token), {"PORT": port}, cwd=claiming)
+    assert [answer.status_code for answer in answers] == [200, 403]
+    assert answers[1].json()["code"] == "insufficient_claims"
+    assert answers[1].json()["detail"].startswith("The access token lacks a claim that this operation requires, or has")
+    assert "Only where {org_id} is org_1." in examined.stdout
+
+
+def test_contract_tests_pass_with_x_claims(claiming: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    passed = run(api("contract", "--examples", "5", "--json", str(report)), {"PORT": "0"}, cwd=claiming)
+    assert passed.returncode == 0, passed.stdout
+    assert '"another org_id"' in report.read_text()
 
 
 def test_setting_that_is_no_object_is_refused(house: Path) -> None:

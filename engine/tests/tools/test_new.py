@@ -1,6 +1,7 @@
 """`resource-server new`: an API in a folder of its own, from the samples or from a contract that exists already."""
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -63,6 +64,11 @@ def installed(house: Path) -> Path:
     return house
 
 
+def guides(house: Path) -> list[str]:
+    """The guides that a house's own words name."""
+    return re.findall(r"`(\S+\.md)`", (house / "README.md").read_text())
+
+
 def test_samples_are_made_under_another_name(tmp_path: Path) -> None:
     made = new(tmp_path, "notes")
     assert (made.returncode, made.stdout) == (0, "Made notes. Next: cd notes && make run\n")
@@ -70,6 +76,9 @@ def test_samples_are_made_under_another_name(tmp_path: Path) -> None:
     texts = {path: path.read_text() for path in house.glob("[!e]*") if path.is_file()}
     assert not [path for path, text in texts.items() if "auth0-openapi-flask" in text]
     assert 'name = "notes"' in texts[house / "pyproject.toml"]
+    assert "    make token      # " in texts[house / "README.md"]
+    assert guides(house) == [f"engine/docs/{name}.md" for name in ("README", "your-api", "testing", "troubleshooting")]
+    assert all((house / guide).exists() for guide in guides(house))
     assert "image: notes" in (house / "deploy" / "compose.yaml").read_text()
     assert (house / "openapi.yaml").read_text() == (SAMPLE / "openapi.yaml").read_text()
     missing = {path.relative_to(ENGINE) for path in ENGINE.rglob("src/**/*.py")} - {
@@ -206,5 +215,6 @@ def test_installed_wheel_makes_houses_that_depend_on_it(environment: Path, tmp_p
     with running(served, environ, house) as process:
         url = process.wait_for(r"(http://\S+)/ui/", seconds=60)[1]
         assert get(f"{url}/api/public").status_code == 200
+    assert [(house / guide).exists() for guide in guides(house)] == [True] * 4
     tested = run(["make", "test", "PIP_INSTALL=true"], WITHOUT_LINTERS, house)
     assert tested.returncode == 0, tested.stdout

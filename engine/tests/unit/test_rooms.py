@@ -131,6 +131,7 @@ def test_public_names_are_these() -> None:
         "Auth0JWTBearerTokenValidator",
         "Credentials",
         "DPoP",
+        "IssuerResolver",
         "MutualTLS",
         "Nonces",
         "SQLiteReplays",

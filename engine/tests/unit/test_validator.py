@@ -184,7 +184,7 @@ def test_symmetric_key_in_the_key_set_opens_nothing(tenant: Tenant) -> None:
     ("arguments", "message"),
     [
         (("ftp://x", AUDIENCE, {}), "is neither a host"),
-        (([], AUDIENCE, {}), "^No issuer: name at least one domain$"),
+        (([], AUDIENCE, {}), "^No issuer: name at least one domain, or give a resolver$"),
         (("tenant.example.com", "", {}), "^No audience: write the API's identifier$"),
         (("tenant.example.com", "", {"realm": "x"}), "^No audience: write the API's identifier$"),
         (("tenant.example.com", 'a"b', {}), "can't stand in a challenge"),

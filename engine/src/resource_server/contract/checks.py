@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
+from urllib.request import parse_http_list
 
 from connexion.utils import get_function_from_name
 
@@ -35,7 +36,7 @@ _VALIDATORS = {
 
 _STEP_UP = ("x-acr-values", "x-max-age")
 _CLAIMS = "x-claims"
-_OWN = (*_STEP_UP, _CLAIMS, *set(_VALIDATORS.values()), "x-openapi-router-controller", "x-body-name")
+OWN = (*_STEP_UP, _CLAIMS, *set(_VALIDATORS.values()), "x-openapi-router-controller", "x-body-name")
 """What has a meaning here."""
 
 _RESERVED = ("/ui", "/ui/", "/openapi.json", "/openapi.yaml")
@@ -47,6 +48,7 @@ def complaints(compiled: Compiled) -> Iterator[str]:
     """What can't be served or enforced: each with its place, and what to write."""
     yield from _extension_complaints(compiled.contract)
     yield from _path_complaints(compiled.contract)
+    yield from _range_complaints(compiled.contract)
     for name, scheme in compiled.schemes.items():
         yield from _scheme_complaints(name, scheme)
     functions: dict[str, str] = {}
@@ -63,11 +65,11 @@ def complaints(compiled: Compiled) -> Iterator[str]:
 
 def _extension_complaints(contract: Contract) -> Iterator[str]:
     """Members that look like ours and aren't: what was meant would not be enforced."""
-    alike = {_plain(name): name for name in _OWN}
+    alike = {_plain(name): name for name in OWN}
     for kind, pointer, node in places(contract):
         if not isinstance(node, dict) or kind not in ("document", "path item", "operation", "security scheme"):
             continue
-        for name in (name for name in node if name.startswith("x-") and name not in _OWN):
+        for name in (name for name in node if name.startswith("x-") and name not in OWN):
             close = get_close_matches(_plain(name), alike, 1, 0.85)
             if close:
                 yield f"{written((*pointer, name))}: it means nothing: write `{alike[close[0]]}`, or another name"
@@ -137,6 +139,27 @@ def _handler_complaints(declared: Declared, functions: dict[str, str]) -> Iterat
         return
     if problem := _import_problem(handler):
         yield f"{name}: operationId {handler!r} can't be imported ({problem}): define the function or correct the name"
+
+
+def _range_complaints(contract: Contract) -> Iterator[str]:
+    """Ranges of media types that nothing is in (RFC 9110, section 12.5.1): whatever is sent would be refused."""
+    for kind, pointer, node in places(contract):
+        if kind != "request body" or not isinstance(node, dict):
+            continue
+        for name, definition in node.get("content", {}).items():
+            place = (*pointer, "content", name)
+            found = [(place, name)]
+            for field, encoding in definition.get("encoding", {}).items():
+                types = parse_http_list(encoding.get("contentType", ""))
+                found += (((*place, "encoding", field, "contentType"), each) for each in types)
+            for where, each in found:
+                essence = each.partition(";")[0].strip()
+                if "*" in essence and not _RANGE.fullmatch(essence):
+                    yield f"{written(where)}: no media type is in {essence!r}: write it like {_RANGES}"
+
+
+_RANGE = re.compile(r"\*/\*|[^*/]+/\*(\+[^*/+]+)?")
+_RANGES = "image/png, image/*, application/*+json or */*"
 
 
 def _scheme_complaints(name: str, scheme: Mapping[str, Any]) -> Iterator[str]:

@@ -120,6 +120,39 @@ class Validator:
                 break
         return found[:MOST_FAULTS]
 
+    def own_faults(self, value: Any) -> Iterator[Fault]:
+        """What is wrong with a long value itself, in little time: a text that is too long, members that are missing."""
+        for each in self._always:
+            if isinstance(value, str) and len(value) > (most := each.get("maxLength", len(value))):
+                yield Fault("#", f"it is {len(value)} long, and its maxLength is {most}")
+            if isinstance(value, dict):
+                missing = [name for name in each.get("required", ()) if name not in value]
+                yield from (Fault("#", f"{name!r} is required") for name in missing if name not in self._hidden)
+
+    def members(self, value: Any) -> Iterator[tuple[str, Any, "Validator"]]:
+        """The members of a value that are declared, each with what validates it; of lists, those of short ones."""
+        if isinstance(value, dict):
+            yield from ((name, value[name], below) for name, below in self._properties if name in value)
+        if isinstance(value, list) and len(value) <= MOST_FAULTS:
+            yield from ((str(index), each, below) for index, each in enumerate(value) for below in self._items)
+
+    @cached_property
+    def _always(self) -> list[Mapping[str, Any]]:
+        return list(self._view.always(self._schema))
+
+    @cached_property
+    def _hidden(self) -> frozenset[str]:
+        return self._view.hidden_names(self._schema)
+
+    @cached_property
+    def _properties(self) -> list[tuple[str, "Validator"]]:
+        declared = [pair for each in self._always for pair in each.get("properties", {}).items()]
+        return [(name, Validator(self._view, below)) for name, below in declared if name not in self._hidden]
+
+    @cached_property
+    def _items(self) -> list["Validator"]:
+        return [Validator(self._view, each["items"]) for each in self._always if "items" in each]
+
 
 class _View:
     """A contract's schemas as requests have them, or answers."""
@@ -179,7 +212,7 @@ class _View:
         target = schema.get("$ref")
         if isinstance(target, str) and not self._later:
             return self._reference(target, needed)
-        hidden = inherited | self._hidden_names(schema)
+        hidden = inherited | self.hidden_names(schema)
         found: dict[str, Any] = {name: value for name, value in schema.items() if name in self._kept}
         if isinstance(target, str):
             found |= self._reference(target, needed)
@@ -205,20 +238,27 @@ class _View:
 
     def _hide(self, schema: Mapping[str, Any], found: dict[str, Any], hidden: frozenset[str]) -> None:
         for name in hidden & schema.get("properties", {}).keys():
-            found["properties"][name] = _NOTHING
+            found["properties"][name] = {"not": {"title": self._hidden}}  # a title tells it from others: none is kept
         if hidden and isinstance(found.get("required"), list):
             required = [name for name in found.pop("required") if name not in hidden]
             if required:
                 found["required"] = required
 
-    def _hidden_names(self, schema: Any, depth: int = 8) -> frozenset[str]:
+    def hidden_names(self, schema: Any, depth: int = 8) -> frozenset[str]:
         """The properties that may not be there."""
         names: frozenset[str] = frozenset()
         for each in self._layers(schema):
             names |= {name for name, below in each.get("properties", {}).items() if self._is_hidden(below)}
             if depth:
-                names = names.union(*(self._hidden_names(below, depth - 1) for below in each.get("allOf", ())))
+                names = names.union(*(self.hidden_names(below, depth - 1) for below in each.get("allOf", ())))
         return names
+
+    def always(self, schema: Any, depth: int = 8) -> Iterator[Mapping[str, Any]]:
+        """The schemas that every value must meet: this one, what it refers to, and those of `allOf`."""
+        for each in self._layers(schema):
+            yield each
+            for below in each.get("allOf", ()) if depth else ():
+                yield from self.always(below, depth - 1)
 
     def _is_hidden(self, schema: Any) -> bool:
         return any(each.get(self._hidden) is True for each in self._layers(schema))
@@ -242,9 +282,6 @@ class _View:
             found["allOf"] = [*found.get("allOf", ()), range_]
         if "format" in found and (format_ not in FORMATS or not _is_text(kind)):
             del found["format"]
-
-
-_NOTHING: dict[str, Any] = {"not": {}}
 
 
 def _is_text(kind: Any) -> bool:
@@ -301,11 +338,19 @@ def _said(error: Any) -> str:
     kind = error.kind
     if isinstance(kind, Kind.Required):
         return f"{kind.property!r} is required"
+    if isinstance(kind, Kind.Not) and isinstance(kind.schema, dict) and "title" in kind.schema:
+        return _HIDDEN[str(kind.schema["title"])]
     if isinstance(kind, Kind.Not | Kind.FalseSchema):
         return "it may not be there"
     if isinstance(kind, Kind.Format):
         return f"{_shown(error.instance)} is no {kind.format}"
     return _cut(error.message)
+
+
+_HIDDEN = {
+    "readOnly": "it is readOnly: it may not be sent",
+    "writeOnly": "it is writeOnly: it may not be answered",
+}
 
 
 def _closest(branches: list[list[tuple[list[Any], Any]]]) -> list[tuple[list[Any], Any]] | None:

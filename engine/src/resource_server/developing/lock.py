@@ -7,6 +7,8 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
+
 _HEADER = "# `make lock` pins here what pyproject.toml adds to the engine's packages.\n"
 _PIN = re.compile(r"(?m)^([A-Za-z0-9._-]+)==.*(?:\n .*)*\n")
 
@@ -36,6 +38,7 @@ def lock(engine: Path, compiler: Sequence[str]) -> None:
 
 def _compiled(engine: Path, compiler: Sequence[str], path: Path, arguments: Sequence[str], given: set[str]) -> set[str]:
     """Compile into a file, without what is given; returns the names of what is left."""
+    click.echo(f"Resolving {path} …", err=True)
     constraints = ["-c", str(engine / "requirements-dev.txt"), *(["-c", "requirements.txt"] if arguments else [])]
     subprocess.run([*compiler, *constraints, *arguments, "pyproject.toml", "-o", str(path)], check=True)  # noqa: S603
     left = {name: lines for name, lines in pinned(path.read_text()).items() if name not in given}

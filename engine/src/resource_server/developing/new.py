@@ -66,12 +66,12 @@ def make_house(folder: Path, name: str, spec: Path | None) -> Path:
     shutil.copytree(_TEMPLATE, folder, ignore=_LEFT_OUT)
     for path in (path for pattern in _NAMED for path in folder.glob(pattern) if path.is_file()):
         path.write_text(path.read_text(encoding="utf-8").replace(_NAME, name), encoding="utf-8")
-    (folder / "README.md").write_text(_README.format(name=name), encoding="utf-8")
     (folder / "CHANGELOG.md").write_text(_CHANGELOG, encoding="utf-8")
     (folder / "LICENSE").unlink()
     if spec:
         _replace_samples(folder, spec)
-    _add_engine(folder)
+    guides = _add_engine(folder)
+    (folder / "README.md").write_text(_README.format(name=name, guides=guides), encoding="utf-8")
     return folder
 
 
@@ -81,9 +81,18 @@ _README = """# {name}
 An OpenAPI-first Flask API, protected by access tokens. `openapi.yaml` is the contract, `api/` has the functions that it
 names and the application, `security/` says which tokens are good, `tests/` are the tests.
 
-    make run    # serves it with an issuer for development
-    make test   # tests it
-    make lint   # checks style and types
+    make run        # serves it with an issuer for development, and prints a call
+    make token      # prints a token of that issuer, while it runs: SCOPE="read:messages" says with which scopes
+    make test       # tests it; make test-mine leaves out the engine's own tests
+    make contract   # tests it against its contract
+    make lint       # checks style and types
+
+The engine's guides, which are there after the first of these:
+
+- `{guides}/README.md`: all of them
+- `{guides}/your-api.md`: your operations in place of the samples
+- `{guides}/testing.md`: your tests
+- `{guides}/troubleshooting.md`: what is refused, and why
 """
 _CHANGELOG = "# Changelog\n\nWhat changes for those who call this API.\n"
 
@@ -122,27 +131,30 @@ def test_everybody_may_call_these_operations_and_no_others() -> None:
 '''
 
 
-def _add_engine(folder: Path) -> None:
-    """The folder of the engine that this is, or the wheel that it has been installed from."""
+def _add_engine(folder: Path) -> str:
+    """Add the folder of the engine that this is, or the wheel that it is installed from; returns where its docs are."""
     checkout = _PACKAGE.parent.parent
     if (checkout / "rules.mk").exists():
         shutil.copytree(checkout, folder / "engine", ignore=_LEFT_OUT)
-        return
+        return "engine/docs"
     (folder / "vendor").mkdir()
-    _write_wheel(importlib.metadata.distribution("resource-server"), folder / "vendor")
+    wheel = _write_wheel(importlib.metadata.distribution("resource-server"), folder / "vendor")
+    return f".venv/{wheel}/resource_server/engine/docs"  # where make unpacks it
 
 
-def _write_wheel(distribution: importlib.metadata.Distribution, folder: Path) -> None:
-    """Make the wheel anew that a distribution has been installed from: file for file the same."""
+def _write_wheel(distribution: importlib.metadata.Distribution, folder: Path) -> str:
+    """Make the wheel anew that a distribution has been installed from, file for file the same; returns its name."""
     stem = f"resource_server-{distribution.version}"
     record = f"{stem}.dist-info/RECORD"
-    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
+    name = f"{stem}-py3-none-any"
+    with zipfile.ZipFile(folder / f"{name}.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
         lines = []
         for file in distribution.files or ():
             if file.hash and file.parts[0] != ".." and file.name not in _BY_PIP and file.suffix != ".pyc":
                 wheel.write(str(file.locate()), str(file))
                 lines.append(f"{file},{file.hash.mode}={file.hash.value},{file.size}\n")
         wheel.writestr(record, "".join([*lines, f"{record},,\n"]))
+    return name
 
 
 _BY_PIP = {"INSTALLER", "REQUESTED", "direct_url.json"}

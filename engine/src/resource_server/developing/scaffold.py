@@ -13,7 +13,7 @@ from resource_server.contract.compiled import Compiled, Declared
 from resource_server.contract.spec import ContractError, scheme_kind
 from resource_server.serving.mediatypes import MediaType
 from resource_server.serving.parameters import ABSENT, FORM, MULTIPART, Parameter
-from resource_server.serving.plans import files_of
+from resource_server.serving.plans import files_of, required_files
 
 _MOST_LITERALS = 12
 _LINE = 100
@@ -184,9 +184,13 @@ def _add_body(declared: Declared, types: Annotations, needed: dict[str, str], ot
             needed[name] = f"{name}: {kind}"
         else:
             others[name] = f"{name}: {_or_none(kind)} = None"
+    required = required_files(declared, types.compiled)
     for field in files_of(declared, types.compiled):
         if _is_name(field) and field not in needed | others:
-            others[field] = f"{field}: Any = None"
+            if field in required:
+                needed[field] = f"{field}: Any"
+            else:
+                others[field] = f"{field}: Any = None"
 
 
 def _is_name(name: str) -> bool:

@@ -143,7 +143,7 @@ def _example(contract: Contract, parameter: Mapping[str, Any]) -> Any:
 def _announce(url: str, contract: Contract, settings: Settings, issuer: DevelopmentIssuer | None) -> None:
     click.echo(f"Swagger UI  {url}/ui/")
     if issuer is None:
-        click.echo(f"Issuer      {', '.join(settings.issuers)}")
+        click.echo(f"Issuer      {settings.named_issuers}")
         for each in filter(lacks_final_slash, settings.issuers):
             logger.warning(SLASH_WARNING, each, urlsplit(each).netloc)
         return

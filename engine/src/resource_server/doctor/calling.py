@@ -8,7 +8,7 @@ import httpx
 
 from resource_server.contract.spec import Contract, base_path, operation_to_try
 from resource_server.doctor.advice import advice
-from resource_server.doctor.findings import Finding, failed, passed, printable, shown, warning
+from resource_server.doctor.findings import Finding, Verdict, failed, not_checked, passed, printable, shown, warning
 from resource_server.doctor.kinds import Presented
 from resource_server.networks import is_local
 from resource_server.tokens.errors import Refusal
@@ -31,13 +31,15 @@ def call(url: str, presented: Presented, contract: Contract, proof: str | None =
         proof: What is sent in the header field `DPoP`.
 
     Raises:
-        NothingToCallError: No operation is of use, or the token could be read on its way.
+        NothingToCallError: The token could be read on its way.
     """
     if not url.lower().startswith("https://") and not is_local(url):
         raise NothingToCallError("The token could be read on its way: write a URL that starts with https://.")
     found = operation_to_try(contract)
     if found is None or not found.protected:
-        raise NothingToCallError("The contract has no operation that needs a token and no input.")
+        why = "The contract has no operation that needs a token and no input."
+        remedy = "Call one that needs a token yourself, and read the challenge of its answer."
+        return not_checked("call", "not called", meaning=why, advice=remedy)
     target = url.rstrip("/") + base_path(contract) + found.path
     name = f"GET {printable(target)}"
     headers = [(b"Authorization", f"{presented.scheme} {presented.token}".encode("ascii", "replace"))]
@@ -61,6 +63,8 @@ def difference(answered: Finding, walked: list[Finding]) -> Iterator[Finding]:
         answered: What has come of the call.
         walked: What has come of each check, in order.
     """
+    if answered.verdict is Verdict.NOT_CHECKED:
+        return
     first = next((finding for finding in walked if finding.failed), None)
     ours, theirs = _refusal(first.meaning if first else ""), _refusal(answered.meaning)
     refusal = theirs or ours
@@ -138,6 +142,7 @@ _ADVICE = {
     "missing_credentials": "The API has not seen the token: look for what removes Authorization on the way.",
     "invalid_request": "Send one header field, 'Authorization: Bearer <token>', with one token in it.",
     "insufficient_scope": "Request the scope that the challenge names with the token.",
+    "insufficient_claims": "Send a token whose claims are what x-claims in the contract says.",
     "insufficient_user_authentication": "Send the user to /authorize again, with acr_values and max_age as challenged.",
     "issuer_unavailable": "Let the API reach its issuer: its log says why it can't.",
     "not_found": "The API serves another contract, or below another path: give --spec, or another URL.",

@@ -19,7 +19,7 @@ from resource_server.doctor.findings import Finding, Verdict, not_checked, plain
 from resource_server.doctor.kinds import presented_as
 from resource_server.doctor.operations import operations_for
 from resource_server.doctor.walk import Walk, recognized, walk
-from resource_server.settings import Settings, SettingsError
+from resource_server.settings import NO_ISSUER_HERE, Settings, SettingsError
 
 
 @dataclass
@@ -81,7 +81,7 @@ def examine(
         proof: The DPoP proof that stands beside the token.
 
     Raises:
-        NothingToCallError: The token can't be sent to the URL.
+        NothingToCallError: The token can't be sent to the URL, or it isn't known which issuer it should be of.
     """
     try:  # without an issuer as `run` does
         settings = Settings.from_environ(environ, development=not environ.get("AUTH0_DOMAIN"))
@@ -90,6 +90,8 @@ def examine(
     specification = spec or settings.specification
     if token is None:
         return Report(list(configuration_findings(factory, replace(settings, specification=specification), now)))
+    if not settings.issuers:
+        raise NothingToCallError(NO_ISSUER_HERE)
     report = report_on(token, settings, specification, now, proof)
     if url:
         answered = call(url, presented_as(token), read_contract(specification), proof)

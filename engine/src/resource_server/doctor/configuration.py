@@ -57,7 +57,7 @@ def _settings(settings: Settings) -> Finding:
         meaning = "Auth0's issuers end with a slash, so no token has this one, and every token is refused."
         return failed("settings", issuers, f"{url}/", meaning, f"Write AUTH0_DOMAIN={url.partition('://')[2]}")
     meaning = "The development issuer's tokens are taken." if settings.development_issuer else ""
-    return passed("settings", f"tokens of {issuers} are taken", meaning=meaning)
+    return passed("settings", f"tokens of {settings.named_issuers} are taken", meaning=meaning)
 
 
 def _audience(audience: str) -> Finding:
@@ -86,6 +86,9 @@ def _contract(factory: str, settings: Settings) -> Iterator[Finding]:
     protected = sum(bool(security) and {} not in security for *_, security in found)
     counted = f"{settings.specification.name}: {len(found)} operations, {protected} of them need credentials"
     yield passed("contract", counted)
+    if app.resolver:
+        meaning = "It says for each host whose tokens are taken there, beside AUTH0_DOMAIN. It isn't asked here."
+        yield not_checked("issuers", app.resolver.name, meaning=meaning)
     for route, callers in app.beside.items():
         yield passed("beside it", route, meaning=callers)
     counts = ", ".join((*settings.scope_claims, *(("permissions",) if settings.permissions else ())))

@@ -2,20 +2,23 @@
 
 import asyncio
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from connexion.utils import get_function_from_name, inspect_function_arguments
 
-from resource_server.contract.spec import Contract, base_path, operations, scheme_kind
-from resource_server.doctor.findings import Finding, Verdict, failed, not_checked, passed, shown
+from resource_server.contract.spec import Contract, base_path, claim_rules, operations, scheme_kind
+from resource_server.doctor.findings import Finding, Verdict, failed, not_checked, passed, printable, shown
 from resource_server.settings import Settings
 from resource_server.tokens import VALIDATOR, AccessDenied, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
-from resource_server.tokens.claims import granted_scopes
+from resource_server.tokens.claims import claim_at, granted_scopes
 from resource_server.tokens.errors import InsufficientAuthentication, InsufficientScope
+from resource_server.tokens.rules import EQUALS_PATH_PARAMETER, ClaimRule
 
 _OTHERS = "Needs other credentials"
+_OPEN = "Needs no token."
 _MEMBERS = {"oauth2": "x-tokenInfoFunc", "bearer": "x-bearerInfoFunc"}
 
 
@@ -33,7 +36,7 @@ def operations_for(token: AccessToken | None, contract: Contract, settings: Sett
         name = f"{method} {base_path(contract)}{path}"
         optional = {} in alternatives
         if not alternatives:
-            yield passed(name, meaning="Needs no token.")
+            yield passed(name, meaning=_OPEN)
         elif token is None:
             yield failed(
                 name,
@@ -42,8 +45,9 @@ def operations_for(token: AccessToken | None, contract: Contract, settings: Sett
         else:
             found = [_alternative(name, token, each, schemes) for each in alternatives if each]
             if optional and all(each.meaning.startswith(_OTHERS) for each in found):  # nothing refuses the token itself
-                found.append(passed(name, meaning="Needs no token."))
-            yield _stepped_up(min(found, key=_closeness), token, operation, validator)
+                found.append(passed(name, meaning=_OPEN))
+            finding = _with_claims(min(found, key=_closeness), token, claim_rules(contract, operation))
+            yield _stepped_up(finding, token, operation, validator)
 
 
 def _closeness(finding: Finding) -> int:
@@ -132,6 +136,26 @@ def _advice(token: AccessToken, missing: list[str]) -> str:
 _EVERY_CLIENT = "every client may do all that its user may"
 _OTHER_CLAIMS = ("roles", "realm_access.roles", "cognito:groups", "groups", "authorities")
 """Where other issuers than Auth0 say what may be done."""
+
+
+def _with_claims(finding: Finding, token: AccessToken, rules: Sequence[ClaimRule]) -> Finding:
+    """The same, if the claims are what the contract requires; with which path, if that is compared with one."""
+    if finding.failed or finding.meaning == _OPEN:
+        return finding
+    where = []
+    for rule in rules:
+        found = claim_at(token, rule.claim)
+        path = {rule.value: str(found)} if rule.keyword == EQUALS_PATH_PARAMETER else {}  # the one that would be good
+        if not rule.holds(token, path):
+            return failed(finding.check, shown(found), str(rule), f"The token doesn't say that {rule}.", _CLAIM)
+        where += [f"{{{name}}} is {value}" for name, value in path.items()]
+    return replace(finding, meaning=f"Only where {printable(', '.join(where))}.") if where else finding
+
+
+_CLAIM = (
+    "Send a token that has it. In Auth0 an Action adds claims (`api.accessToken.setCustomClaim`), and a login to an "
+    "organization adds `org_id`; with the development issuer it is `make token CLAIMS='{…}'`."
+)
 
 
 def _stepped_up(

@@ -1,5 +1,6 @@
 """The application: the contract, its handlers and its authorization, put together."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -8,6 +9,8 @@ from resource_server.serving.flaskapp import FlaskApp, Lifespan
 from resource_server.serving.logs import log_request
 from resource_server.settings import Settings, SettingsError
 from resource_server.tokens import Auth0JWTBearerTokenValidator
+
+logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -38,6 +41,8 @@ def make_app(
         SettingsError: A setting is unusable.
         ContractError: The contract can't be served or enforced as it stands.
     """
+    if validator.resolver:
+        logger.info("Whose tokens are taken at a host, %s says%s", validator.resolver.name, _beside(validator))
     observers: list[Callable[[Record], None]] = [log_request]
     if settings.metrics_port:
         from resource_server.serving.metrics import count_fetch, count_request
@@ -54,3 +59,7 @@ def make_app(
     app = FlaskApp(import_name, settings=settings, validator=validator, lifespan=lifespan, observers=observers)
     app.add_api(settings.specification)
     return app
+
+
+def _beside(validator: Auth0JWTBearerTokenValidator) -> str:
+    return f"; at every host those of {', '.join(validator.issuers)}" if validator.issuers else ""

@@ -18,7 +18,7 @@ from resource_server.networks import comes_from
 from resource_server.serving.exchange import Exchange
 from resource_server.serving.requirements import SECURITY_MAP, NothingPresented, Requirements, takes
 from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken
-from resource_server.tokens.credentials import PEER, Credentials, names_a_token, presented
+from resource_server.tokens.credentials import PEER, Credentials, host_in, names_a_token, presented
 from resource_server.tokens.errors import (
     InsufficientClaims,
     InvalidRequest,
@@ -124,12 +124,11 @@ class Authorization:
     def _presented(self, scope: Scope) -> Credentials | None:
         fields = _fields(scope, b"authorization")
         credentials = presented(fields, scope["query_string"], self._protection.schemes)
+        if credentials is not None and self._validator.resolver:
+            credentials.host = host_in(scope)
         mtls = self._validator.mtls
-        if (
-            credentials
-            and mtls
-            and comes_from({"client": scope.get(PEER) or scope.get("client")}, mtls.trusted_proxies)
-        ):
+        peer = {"client": scope.get(PEER) or scope.get("client")}
+        if credentials is not None and mtls and comes_from(peer, mtls.trusted_proxies):
             credentials.certificates = tuple(_fields(scope, mtls.header.encode()))
         if credentials is None or credentials.scheme == "Bearer":
             return credentials

@@ -1,15 +1,20 @@
 """What is wrong with a request, with its place: collected while it is read, told when all of it has been."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from connexion.exceptions import BadRequestProblem
 
 from resource_server.contract.schemas import MOST_FAULTS, Fault, Validator
+from resource_server.contract.structure import written
 
 _EXPLAINED = 8 * 1024
-"""Of a longer value it isn't told where it is wrong: looking for all that is takes time for each place."""
+"""Of a longer value not all is told that is wrong: looking for all of it takes time for each place."""
+
+_DEPTH = 3
+"""As deep in a longer value shorter ones are looked for of which it is told."""
 
 _TOO_LONG = Fault("#", "it is not as the contract says, and too long to say where")
 
@@ -72,6 +77,14 @@ class Problems:
 
 
 def _faults(validator: Validator, value: Any) -> list[Fault]:
-    if len(json.dumps(value, default=str)) > _EXPLAINED:
-        return [_TOO_LONG]
-    return validator.faults(value)
+    return list(islice(_found(validator, value, _DEPTH), MOST_FAULTS)) or [_TOO_LONG]
+
+
+def _found(validator: Validator, value: Any, depth: int) -> Iterator[Fault]:
+    if len(json.dumps(value, default=str)) <= _EXPLAINED:
+        yield from validator.faults(value)
+        return
+    yield from validator.own_faults(value)
+    for name, member, below in validator.members(value) if depth else ():
+        for fault in _found(below, member, depth - 1):
+            yield Fault(written((name,)) + fault.pointer.removeprefix("#"), fault.detail)

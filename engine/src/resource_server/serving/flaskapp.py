@@ -73,6 +73,8 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
         self._validator = validator
         self._lifespan = lifespan
         self._observers = observers
+        self.resolver = validator.resolver
+        """What names issuers by the host of a request, if anything does."""
         self._resource = protected_resource(validator, settings.base_url)
         self._health = Health(validator)
         self._threads = Threads()

@@ -250,14 +250,18 @@ class Flow:
         making: asyncio.Future[bytes | None] | None = None
         try:
             await self._begin(exchange, answered, send)
+            left = next((int(value) for name, value in answered.fields if name == b"content-length"), None)
             while True:
                 making = self._threads.run(exchange.variables.run, next, parts, None)
-                await asyncio.wait((making, gone), return_when=asyncio.FIRST_COMPLETED)
-                if gone.done():
+                # A client that has all of it may leave.
+                awaited = (making,) if left == 0 else (making, gone)
+                await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+                if gone in awaited and gone.done():
                     raise ClientGone
                 part = making.result()
                 if part is None:
                     break
+                left = None if left is None else left - len(part)
                 await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:

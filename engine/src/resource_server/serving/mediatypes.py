@@ -49,6 +49,8 @@ class MediaType(NamedTuple):
         if any(self.parameters.get(name) != value for name, value in asked.items()):
             return False
         kind, _, subtype = declared.essence.partition("/")
+        if subtype.startswith("*+"):  # by the suffix of a structured syntax (RFC 6839)
+            return self.essence.startswith(f"{kind}/") and self.essence.endswith(subtype[1:])
         return declared.essence in (self.essence, "*/*") or (subtype == "*" and self.essence.startswith(f"{kind}/"))
 
 
@@ -57,4 +59,8 @@ def best(given: MediaType, declared: Iterable[tuple[MediaType, Any]]) -> Any:
     found = [(media_type, value) for media_type, value in declared if given.matches(media_type)]
     if not found:
         return None
-    return min(found, key=lambda each: (each[0].essence.count("*"), -len(each[0].parameters)))[1]
+    return min(found, key=lambda each: _breadth(each[0]))[1]
+
+
+def _breadth(media_type: MediaType) -> tuple[int, bool, int]:
+    return media_type.essence.count("*"), "*+" not in media_type.essence, -len(media_type.parameters)

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from resource_server.serving.exchange import Record
+from resource_server.tokens.validator import RESOLVED
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -44,7 +45,7 @@ def count_request(record: Record) -> None:
 def count_fetch(issuer: str, succeeded: bool) -> None:  # noqa: FBT001  # as it is called
     """Count a fetch of an issuer's keys."""
     FETCHES.labels(issuer, "success" if succeeded else "failure").inc()
-    if succeeded:
+    if succeeded and issuer != RESOLVED:  # of many, that one was asked says nothing of the others
         FETCHED.labels(issuer).set(time.time())
 
 

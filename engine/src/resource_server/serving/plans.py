@@ -77,7 +77,7 @@ class Plan:
         )
         self._body_has_default = body_name in _with_default(self.handler)
         self._files = files_of(declared, compiled)
-        self._required_files = self._files.keys() & _required_fields(declared, compiled)
+        self._required_files = required_files(declared, compiled)
         self._from_tokens = [
             name
             for name in _FROM_TOKENS
@@ -181,12 +181,15 @@ def files_of(declared: Declared, compiled: Compiled) -> dict[str, bool]:
     return found
 
 
-def _required_fields(declared: Declared, compiled: Compiled) -> set[str]:
-    """The fields that each form of a body must have, if there must be one."""
+def required_files(declared: Declared, compiled: Compiled) -> set[str]:
+    """The fields of files that each request must have: its body must be there, and be such a form."""
     body = declared.body or {}
-    schemas = [compiled.types.followed(each.get("schema", {})) for each in body.get("content", {}).values()]
+    content = body.get("content", {})
+    if not body.get("required") or not all(name.lower().startswith("multipart/") for name in content):
+        return set()
+    schemas = [compiled.types.followed(each.get("schema", {})) for each in content.values()]
     fields = [set(schema.get("required", ())) for schema in schemas if isinstance(schema, dict)]
-    return set.intersection(*fields) if body.get("required") and fields else set()
+    return files_of(declared, compiled).keys() & set.intersection(*fields) if fields else set()
 
 
 def _path_kinds(declared: Declared, compiled: Compiled) -> Iterator[tuple[str, str]]:

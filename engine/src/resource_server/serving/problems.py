@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from connexion.exceptions import ProblemException
-from connexion.lifecycle import ConnexionRequest
+from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
@@ -20,7 +20,13 @@ from resource_server.serving.exchange import Answer, Exchange
 from resource_server.serving.failures import own_traceback, places
 from resource_server.serving.logs import of_request
 from resource_server.serving.threads import Exit
-from resource_server.tokens.errors import InsufficientAuthentication, InsufficientScope, InvalidToken, SecurityError
+from resource_server.tokens.errors import (
+    InsufficientAuthentication,
+    InsufficientClaims,
+    InsufficientScope,
+    InvalidToken,
+    SecurityError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +63,17 @@ class Errors:
         self._by_status: dict[int, Handler] = {}
 
     def add(self, code_or_exception: int | type[Exception], handler: Handler) -> None:
-        """Have a function answer errors of a kind: of a class, or refusals with a status."""
+        """Have a function answer errors of a kind: of a class, or refusals with a status.
+
+        Raises:
+            TypeError: It can't be called with a request and an error.
+        """
+        try:
+            inspect.signature(handler).bind(None, None)
+        except TypeError as error:
+            raise TypeError(f"{_name(handler)} is no error handler. {_KIND}") from error
+        except ValueError:  # it doesn't say how it is called
+            pass
         if isinstance(code_or_exception, int):
             self._by_status[code_or_exception] = handler
         else:
@@ -136,7 +152,12 @@ async def _answered(
     answered = handler(request, error) if _is_async(handler) else await run(handler, request, error)
     while inspect.isawaitable(answered):
         answered = await answered
-    response = Response(answered.body, answered.status_code, answered.headers, answered.mimetype)
+    body = getattr(answered, "body", None)
+    if not isinstance(answered, ConnexionResponse) or not isinstance(body, str | bytes | None):
+        kind = type(answered).__name__ + ("" if body is None else f" with a body of {type(body).__name__}")
+        expected = "a ConnexionResponse whose body is text or bytes"
+        raise TypeError(f"The error handler {_name(handler)} returned a {kind}, and not {expected}")
+    response = Response(body, answered.status_code, answered.headers, answered.mimetype)
     return Answer(response.status_code, response.raw_headers, bytes(response.body))
 
 
@@ -144,7 +165,17 @@ async def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-_EXPLAINED = (InvalidToken, InsufficientScope, InsufficientAuthentication)
+_EXPLAINED = (InvalidToken, InsufficientScope, InsufficientClaims, InsufficientAuthentication)
+
+
+_KIND = (
+    "One takes a request and an error, like `def handle(request, error)`, and returns a ConnexionResponse, as "
+    "`connexion.problem` does. Flask's kind, which takes the error alone, goes to `app.app.register_error_handler`."
+)
+
+
+def _name(function: Any) -> str:
+    return getattr(function, "__qualname__", None) or repr(function)
 
 
 def _is_async(function: Any) -> bool:

@@ -16,6 +16,7 @@ from connexion.utils import is_json_mimetype
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
+from resource_server.contract.structure import written
 from resource_server.serving.answers import declared_for
 
 Body = Mapping[str, object] | list[Any] | str | bytes | float | Iterator[str] | Iterator[bytes] | Response | None
@@ -24,7 +25,41 @@ Fields = Mapping[str, str] | Sequence[tuple[str, str]]
 ReturnValue = Body | tuple[Body, Status] | tuple[Body, Fields] | tuple[Body, Status, Fields]
 """What a handler may return: a body, and perhaps a status, like `201` or `"201 Created"`, and header fields."""
 
-JSONIFIER = Jsonifier(flask.json, separators=(",", ":"))
+
+class _Jsonifier(Jsonifier):  # type: ignore[misc]  # Connexion's classes are not typed
+    def dumps(self, data: Any, **kwargs: Any) -> str:
+        """The JSON of a value.
+
+        Raises:
+            TypeError: There is none; which member is why, and of what type it is.
+        """
+        try:
+            text: str = super().dumps(data, **kwargs)
+        except (TypeError, ValueError) as error:
+            why = next(self._unwritable(data), None) if isinstance(error, TypeError) else None
+            raise TypeError(f"The answer can't be written as JSON: {why or error}") from error
+        return text
+
+    def _unwritable(self, value: Any, place: tuple[str, ...] = ()) -> Iterator[str]:
+        """What no JSON has in a value, and where."""
+        is_object, is_array = isinstance(value, dict), isinstance(value, list | tuple)
+        if is_object or is_array:
+            for name, each in value.items() if is_object else enumerate(value):
+                if not isinstance(name, str | int | float | None):
+                    yield f"a name in {written(place)} is a {type(name).__name__}"
+                if len(place) < _DEEPEST:
+                    yield from self._unwritable(each, (*place, str(name)))
+            return
+        try:
+            super().dumps(value)
+        except TypeError:
+            yield f"{written(place)} is a {type(value).__name__}"
+
+
+_DEEPEST = 50
+"""Members in members that are looked at: a value may contain itself."""
+
+JSONIFIER = _Jsonifier(flask.json, separators=(",", ":"))
 """For Connexion's `jsonifier`. Connexion's own indents, which Python's C encoder can't."""
 
 

@@ -65,7 +65,7 @@ def serve(factory: str, settings: Settings, workers: int) -> None:
         supervisor = _Workers(config, [listener], factory)
         if supervisor.start():
             port = listener.getsockname()[1]
-            logger.info("Serving on %s port %s, for tokens of %s", settings.host, port, ", ".join(settings.issuers))
+            logger.info("Serving on %s port %s, for tokens of %s", settings.host, port, settings.named_issuers)
             for issuer in filter(lacks_final_slash, settings.issuers):
                 logger.warning(SLASH_WARNING, issuer, urlsplit(issuer).netloc)
         supervisor.run()

@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from starlette.responses import RedirectResponse, Response
@@ -27,11 +28,19 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from resource_server.contract.files import as_yaml
-from resource_server.contract.spec import Contract, declared_scopes
+from resource_server.contract.spec import (
+    TOKEN_KINDS,
+    Contract,
+    claim_rules,
+    declared_scopes,
+    operations,
+    scheme_kind,
+    security_schemes,
+)
 from resource_server.serving.authorization import takes_proofs
 from resource_server.serving.edge import own_path
 from resource_server.serving.exchange import Page
-from resource_server.tokens.issuer import Endpoints, IssuerError
+from resource_server.tokens.issuer import Endpoints, Issuer, IssuerError
 from resource_server.tokens.resource import ProtectedResource
 
 logger = logging.getLogger(__name__)
@@ -96,7 +105,7 @@ class SwaggerUI:
         self._contract = contract
         self._base = base
         self._resource = resource
-        self._issuer = next(iter(resource.validator.issuers.values()))
+        self._issuer = next(iter(resource.validator.issuers.values()), None)
         self._client_id = client_id
         self._public_url = public_url
         self._folder = _FOLDERS[version]()
@@ -105,7 +114,7 @@ class SwaggerUI:
         self._endpoints: Endpoints | None = None
         self._discovery: Future[None] | None = None
         self._discover_at = -math.inf
-        self._texts: dict[tuple[str, str, Endpoints], bytes] = {}
+        self._texts: dict[tuple[str, str, Endpoints | None], bytes] = {}
 
     def pages(self) -> dict[str, Page]:
         """What is answered, by path."""
@@ -167,10 +176,11 @@ class SwaggerUI:
             self._texts[wanted] = text.encode()
         return self._texts[wanted]
 
-    def _concrete(self, server: str, endpoints: Endpoints) -> Contract:
+    def _concrete(self, server: str, endpoints: Endpoints | None) -> Contract:
         contract = copy.deepcopy(self._contract)
         contract["servers"] = [{"url": server}]
-        urls = {"authorizationUrl": endpoints.authorization, "tokenUrl": endpoints.token}
+        _describe_claims(contract)
+        urls = {"authorizationUrl": endpoints.authorization, "tokenUrl": endpoints.token} if endpoints else {}
         for scheme in contract.get("components", {}).get("securitySchemes", {}).values():
             for flow in scheme.get("flows", {}).values():
                 flow.update({name: url for name, url in urls.items() if name in flow})
@@ -179,34 +189,53 @@ class SwaggerUI:
                 scheme["x-dpop"] = {"required": required, "algorithms": list(self._resource.protection.algorithms)}
         return contract
 
-    async def _discover(self) -> Endpoints:
-        """The issuer's endpoints; until it has named them, after a second at the most, those it should have."""
+    async def _discover(self) -> Endpoints | None:
+        """The first issuer's endpoints; until it has named them, after a second at the most, those it should have.
+
+        If only a resolver names issuers, there are none, and the contract keeps its own.
+        """
+        if self._issuer is None:
+            return None
         if self._endpoints is None and time.monotonic() >= self._discover_at:
             self._discover_at = time.monotonic() + _DISCOVERY_INTERVAL
             self._discovery = Future()
             # A daemon: a server that stops doesn't wait for an issuer.
-            threading.Thread(target=self._ask_issuer, args=(self._discovery,), daemon=True).start()
+            threading.Thread(target=self._ask_issuer, args=(self._issuer, self._discovery), daemon=True).start()
         if self._endpoints is None and self._discovery:
             await asyncio.wait([asyncio.wrap_future(self._discovery)], timeout=1)
         return self._endpoints or self._issuer.usual_endpoints()
 
-    def _ask_issuer(self, discovery: "Future[None]") -> None:
+    def _ask_issuer(self, issuer: Issuer, discovery: "Future[None]") -> None:
         try:
             discovery.set_running_or_notify_cancel()
-            self._endpoints = self._issuer.endpoints()
+            self._endpoints = issuer.endpoints()
         except IssuerError as error:
             logger.warning("Swagger UI guesses where people log in: %s", error)
         finally:
             discovery.set_result(None)
 
     async def _policy(self, scripts: str) -> dict[str, str]:
-        token = urlsplit((await self._discover()).token)
+        endpoints = await self._discover()
+        token = urlsplit(endpoints.token) if endpoints else None
+        asked = f" {token.scheme}://{token.netloc}" if token else ""
         policy = (
             f"default-src 'none'; script-src {scripts}; style-src {self._styles}; img-src 'self' data:; "
-            f"connect-src 'self' {token.scheme}://{token.netloc}; "
+            f"connect-src 'self'{asked}; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
         return {"Content-Security-Policy": policy, **_NO_CACHE}
+
+
+def _describe_claims(contract: Contract) -> None:
+    """Say in the description of each operation what its access token's claims must be."""
+    schemes = security_schemes(contract)
+    for _, _, operation, security in operations(contract):
+        takes_tokens = any(scheme_kind(schemes[name]) in TOKEN_KINDS for each in security for name in each)
+        if takes_tokens and (rules := claim_rules(contract, operation)):
+            needed = f"Needs an access token of which {', and '.join(map(str, rules))}."
+            before = operation.get("description", "")
+            if needed not in before:  # paths may share an operation
+                cast(dict[str, Any], operation)["description"] = f"{before}\n\n{needed}".strip()
 
 
 _MAX_TEXTS = 16

@@ -5,6 +5,7 @@ from resource_server.tokens.claims import AccessToken
 from resource_server.tokens.credentials import CREDENTIALS, Credentials, credentials_of
 from resource_server.tokens.dpop import DPoP
 from resource_server.tokens.errors import AccessDenied, SecurityError
+from resource_server.tokens.issuers import IssuerResolver
 from resource_server.tokens.nonces import Nonces
 from resource_server.tokens.replays import SQLiteReplays
 from resource_server.tokens.validator import Auth0JWTBearerTokenValidator, require_scopes
@@ -17,6 +18,7 @@ __all__ = [
     "Auth0JWTBearerTokenValidator",
     "Credentials",
     "DPoP",
+    "IssuerResolver",
     "MutualTLS",
     "Nonces",
     "SQLiteReplays",

@@ -22,8 +22,9 @@ PEER = "resource_server.peer"
 class Credentials:
     """An access token as a request presents it; with `DPoP`, the proofs beside it and what they must be made for.
 
-    `used` holds the proofs that this request has used: it may be verified against several requirements. `certificates`
-    are the header fields in which a trusted proxy has passed on the client's certificate (`MutualTLS`).
+    `used` holds the proofs that this request has used: it may be verified against several requirements. `host` is the
+    value of its `Host` field, as the trusted proxies have it; only a resolver of issuers needs it. `certificates` are
+    the header fields in which a trusted proxy has passed on the client's certificate (`MutualTLS`).
     """
 
     scheme: str
@@ -32,13 +33,20 @@ class Credentials:
     method: str = ""
     url: str = ""
     used: set[bytes] = field(default_factory=set)
+    host: str = ""
     certificates: tuple[str, ...] = field(default=(), repr=False)
 
 
 def credentials_of(token: str, scope: Mapping[str, Any]) -> Credentials:
     """How a request presents an access token: with its proofs, as the ASGI scope says; by default as `Bearer`."""
     found: Credentials | None = scope.get(CREDENTIALS)
-    return found if found is not None and found.token == token else Credentials("Bearer", token)
+    return found if found is not None and found.token == token else Credentials("Bearer", token, host=host_in(scope))
+
+
+def host_in(scope: Mapping[str, Any]) -> str:
+    """The value of the one `Host` field that an ASGI scope has; empty if there is none, or several."""
+    hosts = [value for name, value in scope.get("headers", ()) if name == b"host"]
+    return hosts[0].decode("latin-1") if len(hosts) == 1 else ""
 
 
 def presented(

@@ -28,12 +28,13 @@ _NEVER = -math.inf
 
 
 class KeyPending(Exception):
-    """The key isn't held, but a fetch that may bring it is under way. Wait for `fetch`, then ask again with this."""
+    """The key isn't held, but a fetch that may bring it is under way. Wait for `fetch`, then ask `keys` with this."""
 
-    def __init__(self, fetch: "Future[None]", asked: int) -> None:
+    def __init__(self, fetch: "Future[None]", asked: int, keys: "KeyCache") -> None:
         super().__init__()
         self.fetch = fetch
         self.asked = asked
+        self.keys = keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class KeyCache:
         if key is not None and (now < held.usable_until if self._failures else fresh or answered):
             return key
         if fetch is not None:
-            raise KeyPending(fetch, asked)
+            raise KeyPending(fetch, asked, self)
         if wrong is not None:
             raise InvalidToken(Refusal.SIGNATURE)
         if self._failures:

@@ -42,7 +42,7 @@ class ProtectedResource(NamedTuple):
         }
         return {
             "resource": self.url,
-            "authorization_servers": list(self.validator.issuers),
+            **({"authorization_servers": list(self.validator.issuers)} if self.validator.issuers else {}),
             "bearer_methods_supported": ["header"] if "Bearer" in schemes else [],
             **(proofs if "DPoP" in schemes else {}),
             **({"tls_client_certificate_bound_access_tokens": True} if self.validator.mtls else {}),

@@ -33,10 +33,17 @@ from resource_server.tokens.errors import (
 )
 from resource_server.tokens.headers import Accepted, check_header, is_typed
 from resource_server.tokens.issuer import LONGEST_FETCH, Issuer, issuer_url
+from resource_server.tokens.issuers import IssuerResolver, IssuersPending, KeyCaches
 from resource_server.tokens.jwt import SignedJWT
 from resource_server.tokens.keycache import KeyCache, KeyPending
 from resource_server.tokens.keys import ALGORITHMS, verify_signature
 from resource_server.tokens.verified import Verified, VerifiedTokens, digest
+
+Pending = KeyPending | IssuersPending
+"""What a request waits for, and then asks again with."""
+
+RESOLVED = "resolved"
+"""Stands for all issuers that a resolver has named, where each would be one too many: as in metrics."""
 
 
 class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[misc]  # Authlib is not typed
@@ -51,8 +58,9 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
 
     Args:
         domain: The tenant's host, or the issuer URL of any OpenID provider; several for custom domains. The token's
-            `iss` selects among them and never leads anywhere else.
+            `iss` selects among them and never leads anywhere else. May be empty with a resolver.
         audience: The API's identifier, one of which `aud` must name.
+        resolver: Names further issuers, by the host of a request. The tokens of the domains are good at every host.
         realm: The protection space in challenges (RFC 9110, section 11.5); by default the audience.
         algorithms: What a token may be signed with, from `resource_server.tokens.keys.ALGORITHMS`.
         leeway: Seconds by which clocks may differ.
@@ -80,6 +88,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         domain: str | Iterable[str],
         audience: str,
         *,
+        resolver: IssuerResolver | None = None,
         realm: str | None = None,
         algorithms: Collection[str] = ("RS256",),
         leeway: float = 5,
@@ -108,28 +117,36 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
                 f"The algorithms {', '.join(algorithms)!r} aren't all among {', '.join(sorted(ALGORITHMS))}"
             )
         domains = [domain] if isinstance(domain, str) else domain
-        self.issuers = {
-            url: Issuer(
+
+        def issuer_at(url: str) -> Issuer:
+            return Issuer(
                 url,
                 algorithms,
                 metadata_url=(metadata_urls or {}).get(url),
                 jwks_url=(jwks_urls or {}).get(url),
                 transport=transport,
             )
-            for url in dict.fromkeys(map(issuer_url, domains))
-        }
-        if not self.issuers:
-            raise ValueError("No issuer: name at least one domain")
+
+        def keys_of(issuer: Issuer, on_fetch: Callable[[str, bool], None]) -> KeyCache:
+            return KeyCache(issuer.url, issuer.fetch_keys, max_stale=max_stale, clock=monotonic, on_fetch=on_fetch)
+
+        self.issuers = {url: issuer_at(url) for url in dict.fromkeys(map(issuer_url, domains))}
+        """Those that are named once for all, and trusted at every host."""
+        if not self.issuers and not resolver:
+            raise ValueError("No issuer: name at least one domain, or give a resolver")
         self.audience = audience
         self.dpop = dpop
         self.mtls = mtls
         self.algorithms = frozenset(algorithms)
-        self._keys = {
-            url: KeyCache(url, issuer.fetch_keys, max_stale=max_stale, clock=monotonic, on_fetch=self._fetched)
-            for url, issuer in self.issuers.items()
-        }
+        self.resolver = resolver
+        self._keys = {url: keys_of(issuer, self._fetched) for url, issuer in self.issuers.items()}
+        self._resolved = KeyCaches(
+            lambda url: keys_of(issuer_at(url), lambda _, succeeded: self._fetched(RESOLVED, succeeded)),
+            resolver.max_issuers if resolver else 1,
+            monotonic,
+        )
         self.on_fetch: Callable[[str, bool], None] = lambda _, __: None
-        """Is told, after each fetch of keys, of which issuer they are and whether it has succeeded."""
+        """Is told, after each fetch of keys, of which issuer they are, or `RESOLVED`, and whether it has succeeded."""
         self._verified = VerifiedTokens(remembered)
         self._leeway = leeway
         self._max_age = max_age
@@ -143,7 +160,8 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         """Validate an access token without ever blocking the event loop.
 
         Args:
-            token: The token, if it was presented as `Bearer`; or how it was presented.
+            token: The token, if it was presented as `Bearer`; or how it was presented, and for which host, which a
+                resolver needs.
 
         Raises:
             InvalidToken: It is not acceptable.
@@ -153,14 +171,17 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             ReplaysUnavailable: Whether the proof is acceptable can't be known now.
         """
         credentials = token if isinstance(token, Credentials) else Credentials("Bearer", token)
-        pending = None
+        pending: Pending | None = None
         while True:
             try:
                 access_token, proof = self._check(credentials, pending)
                 break
-            except KeyPending as raised:
+            except (KeyPending, IssuersPending) as raised:
                 pending = raised
-            await asyncio.wrap_future(pending.fetch)
+            if isinstance(pending, KeyPending):
+                await asyncio.wrap_future(pending.fetch)
+            else:
+                await asyncio.wait((asyncio.wrap_future(pending.fetch),), timeout=pending.seconds)
         if proof and self.dpop and proof.id not in credentials.used:
             await self.dpop.use_later(proof)
             credentials.used.add(proof.id)
@@ -170,7 +191,10 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         self.on_fetch(issuer, succeeded)
 
     def unready(self) -> list[str]:
-        """The issuers of which no usable keys are held, which begins to fetch them. Never blocks."""
+        """The issuers of which no usable keys are held, which begins to fetch them. Never blocks.
+
+        Resolved ones don't count: none of them is needed before somebody presents its token.
+        """
         return [url for url, keys in self._keys.items() if not keys.ready()]
 
     def require_authentication(self, token: AccessToken, acr_values: str | None, max_age: int | None) -> None:
@@ -193,19 +217,25 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
 
         Args:
             token: As `validate` takes it, which says what is raised, too.
+
+        Raises:
+            RuntimeError: The resolver's function is a coroutine's.
         """
+        if self.resolver and self.resolver.is_async:
+            raise RuntimeError(self.resolver.needs_loop)
         credentials = token if isinstance(token, Credentials) else Credentials("Bearer", token)
-        pending = None
+        pending: Pending | None = None
         while True:
             try:
                 access_token, proof = self._check(credentials, pending)
                 break
-            except KeyPending as raised:
+            except (KeyPending, IssuersPending) as raised:
                 pending = raised
             try:
-                pending.fetch.result(LONGEST_FETCH)
+                pending.fetch.result(LONGEST_FETCH if isinstance(pending, KeyPending) else pending.seconds)
             except TimeoutError as error:
-                raise IssuerUnavailable from error
+                if isinstance(pending, KeyPending):
+                    raise IssuerUnavailable from error
         if proof and self.dpop and proof.id not in credentials.used:
             self.dpop.use(proof)
             credentials.used.add(proof.id)
@@ -224,12 +254,12 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         if scopes and not any(token.scopes.issuperset(alternative.split()) for alternative in scopes):
             raise InsufficientScope(scopes[0])
 
-    def _check(self, credentials: Credentials, pending: KeyPending | None) -> tuple[AccessToken, Proof | None]:
-        """Every check there is, in order; the one place that decides. Raises `KeyPending` when it needs a key.
+    def _check(self, credentials: Credentials, pending: Pending | None) -> tuple[AccessToken, Proof | None]:
+        """Every check there is, in order; the one place that decides. Raises `Pending` when it needs a key, or issuers.
 
         A proof has yet to be used.
         """
-        access_token = self._check_token(credentials.token, pending)
+        access_token = self._check_token(credentials.token, pending, credentials.host)
         bearer = credentials.scheme == "Bearer"
         # RFC 8705, section 3; RFC 9449, section 7.2: it is worth nothing without the proof of what it is bound to.
         binding = bound_to(access_token, bearer=bearer, certificates=self.mtls is not None)
@@ -255,29 +285,43 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             rfc9068=self.accepted.typed,
         )
 
-    def _check_token(self, token: str, pending: KeyPending | None) -> AccessToken:
+    def _keys_of(self, issuer: object, host: str, pending: Pending | None) -> KeyCache:
+        """The keys of a token's issuer, if a request for this host may present its tokens."""
+        if isinstance(pending, KeyPending):
+            return pending.keys  # they may be evicted meanwhile
+        keys = self._keys.get(issuer) if isinstance(issuer, str) else None
+        if keys is not None:
+            return keys
+        if not isinstance(issuer, str) or not self.resolver or not self.resolver.trusts(issuer, host, pending):
+            raise InvalidToken(Refusal.ISSUER)
+        return self._resolved.of(issuer)
+
+    def _check_token(self, token: str, pending: Pending | None, host: str) -> AccessToken:
         expected = self.expected(self._clock())
         token_digest = digest(token)
         known = self._verified.find(token_digest)
         if (
             known is not None
             and still_holds(known.times, expected)
-            and self._keys[known.issuer].key(known.kid, known.alg, pending) is known.key
+            and self._keys_of(known.issuer, host, pending).key(known.kid, known.alg, _key(pending)) is known.key
         ):
             return known.access_token()
         jwt = SignedJWT.parse(token)
         check_header(jwt.header, self.accepted)
         alg, kid = jwt.header["alg"], jwt.header.get("kid")
-        issuer = jwt.claims.get("iss")
-        if not isinstance(issuer, str) or issuer not in self._keys:
-            raise InvalidToken(Refusal.ISSUER)
-        key = self._keys[issuer].key(kid, alg, pending)
+        keys = self._keys_of(jwt.claims.get("iss"), host, pending)
+        key = keys.key(kid, alg, _key(pending))
         while not verify_signature(alg, key, jwt.signing_input, jwt.signature):
-            key = self._keys[issuer].key(kid, alg, pending, wrong=key)
+            key = keys.key(kid, alg, _key(pending), wrong=key)
         check_claims(jwt.claims, expected._replace(typed=is_typed(jwt.header)))
         scopes = granted_scopes(jwt.claims, *self.scope_claims)
-        self._verified.remember(token_digest, Verified(issuer, kid, alg, key, times(jwt.claims), scopes, jwt.payload))
+        verified = Verified(jwt.claims["iss"], kid, alg, key, times(jwt.claims), scopes, jwt.payload)
+        self._verified.remember(token_digest, verified)
         return AccessToken(jwt.claims, scopes)
+
+
+def _key(pending: Pending | None) -> KeyPending | None:
+    return pending if isinstance(pending, KeyPending) else None
 
 
 def require_scopes(token: AccessToken, required: Sequence[str]) -> None:

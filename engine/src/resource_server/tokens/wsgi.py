@@ -23,6 +23,8 @@ def credentials_in(environ: Mapping[str, Any], schemes: Collection[str], url: st
     authorization = environ.get("HTTP_AUTHORIZATION")
     fields = [] if authorization is None else [authorization.strip(" \t")]
     credentials = presented(fields, environ.get("QUERY_STRING", "").encode("latin-1", "replace"), schemes)
+    if credentials is not None:
+        credentials.host = environ.get("HTTP_HOST", "")
     if credentials is None or credentials.scheme == "Bearer":
         return credentials
     # Servers join the fields of one name with commas, and no proof has one.

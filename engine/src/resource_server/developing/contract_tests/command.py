@@ -40,7 +40,7 @@ from resource_server.developing.contract_tests.target import Target, served_here
 from resource_server.developing.contract_tests.trust import Trust
 from resource_server.networks import is_local
 from resource_server.serving.making import ApplicationError
-from resource_server.settings import Settings, bypass_proxies, development_issuer_url, environ
+from resource_server.settings import Settings, bypass_proxies, development_issuer_url, environ, foreign_variables
 
 _INTERRUPTED = 130  # as shells have it
 
@@ -74,6 +74,8 @@ def test(
         tested, left_out = _parted(requirements(contract), exclude, read_only=read_only)
         _check_names(needed, tested)
         given = _given(contract, credentials)
+        if url is None:
+            _tell_of_writes(errors, tested)
         until = time.monotonic() + (max_time or math.inf)
         results += (not_tested(operation, why, required=False) for operation, why in left_out.items())
         with _server(factory, settings, url) as target, errors.status("") as status, _no_traces():
@@ -119,6 +121,15 @@ def _parted(
     left_out = {operation: "left out by --read-only" for operation in required if not operation.startswith("GET ")}
     left_out = (left_out if read_only else {}) | dict.fromkeys(exclude, "left out by --exclude")
     return {operation: each for operation, each in required.items() if operation not in left_out}, left_out
+
+
+def _tell_of_writes(errors: Console, tested: Collection[str]) -> None:
+    """Say which variables from `.env` operations have that may write; the environment's are given for the run."""
+    methods = dict.fromkeys(operation.partition(" ")[0] for operation in tested if not operation.startswith("GET "))
+    if methods and (variables := foreign_variables()):
+        said = f"Requests are real: {', '.join(methods)} may write where .env says, by {', '.join(variables)}. "
+        said += f"Name another place, like `{variables[0]}=… make contract`, or leave them out by --read-only."
+        errors.print(said, soft_wrap=True, markup=False, highlight=False)
 
 
 def _given(contract: Contract, credentials: Collection[str]) -> dict[str, str]:

@@ -247,7 +247,7 @@ class Matrix:
         return response
 
 
-_BY_DATA = (404, 409, 410, 412)  # what depends on what there is
-_NOT_THERE = (400, 404, 409, 410, 415, 422)  # what may be answered to input that was made up
+_BY_DATA = (404, 409, 410, 412, 428)  # what depends on what there is
+_NOT_THERE = (400, 404, 409, 410, 412, 415, 422)  # what may be answered to input that was made up
 _LONG = 3_600  # seconds, more than clocks differ by
 _PATIENCE = 3  # rows in sequence without an answer
