@@ -350,8 +350,10 @@ def naming(part: Callable[[list[str]], list[str]]) -> Callable[[Patch], None]:
     return lambda patch: patch.setattr(dpop, "names", lambda htu, url: part(htu.split("/")) == part(url.split("/")))
 
 
-def refuse(_: object) -> None:
-    raise errors.InvalidToken(errors.Refusal.OTHER_BINDING)
+def refuse_bound(given: claims.Claims, **_: bool) -> claims.Binding:
+    if "cnf" in given:
+        raise errors.InvalidToken(errors.Refusal.OTHER_BINDING)
+    return claims.Binding()
 
 
 def unbound_with_proof(patch: Patch) -> None:
@@ -390,7 +392,7 @@ PROOFS = [
     Mutant("a proof's path only compared", f"{PRIVATE}: a proof for another host", naming(lambda parts: parts[3:])),
     Mutant("a proof's age ignored", f"{PRIVATE}: a proof that is too old", at(max)),
     Mutant("a proof's future ignored", f"{PRIVATE}: a proof from the future", at(min)),
-    Mutant("bound tokens refused", f"{PRIVATE}: a bound token with its proof", lambda patch: patch.setattr(validator, "bound_to", refuse)),
+    Mutant("bound tokens refused", f"{PRIVATE}: a bound token with its proof", lambda patch: patch.setattr(validator, "bound_to", refuse_bound)),
     Mutant("an unbound token with a proof accepted", f"{PRIVATE}: a token that isn't bound, with a proof", unbound_with_proof),
 ]
 

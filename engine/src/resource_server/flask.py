@@ -22,6 +22,7 @@ from weakref import WeakValueDictionary
 from flask import Blueprint, Flask, Response, abort, after_this_request, current_app, request
 from werkzeug.local import LocalProxy
 
+from resource_server.networks import comes_from
 from resource_server.tokens.claims import AccessToken
 from resource_server.tokens.credentials import CREDENTIALS, Credentials
 from resource_server.tokens.errors import QUOTABLE, InsufficientClaims, MissingCredentials, SecurityError
@@ -29,7 +30,7 @@ from resource_server.tokens.resource import METADATA_HEADERS, ProtectedResource,
 from resource_server.tokens.rules import rules_of, unmet
 from resource_server.tokens.uris import is_public_url
 from resource_server.tokens.validator import Auth0JWTBearerTokenValidator
-from resource_server.tokens.wsgi import credentials_in
+from resource_server.tokens.wsgi import certificates_in, credentials_in, peer_in
 
 __all__ = ["ResourceProtector", "current_token"]
 
@@ -223,6 +224,9 @@ class ResourceProtector:
             credentials.used = before.used  # a proof is good for one request, and this is still the same
         environ[CREDENTIALS] = credentials
         validator = resource.validator
+        mtls = validator.mtls
+        if mtls and comes_from({"client": (peer_in(environ), 0)}, mtls.trusted_proxies):
+            credentials.certificates = certificates_in(environ, mtls.header)
         token = validator.check(credentials)
         validator.validate_token(token, requirement.alternatives, request)
         arguments = {name: str(value) for name, value in (request.view_args or {}).items()}

@@ -130,6 +130,13 @@ def _field_names(name: str, text: str) -> tuple[str, ...]:
     return names
 
 
+def _field_name(name: str, text: str) -> str:
+    names = _field_names(name, text)
+    if len(names) != 1:
+        raise SettingsError(f"{name} is {text!r}. Set it to the name of one header field, like X-Client-Certificate.")
+    return names[0]
+
+
 def _networks(name: str, text: str) -> Networks:
     try:
         return tuple(map(ipaddress.ip_network, _words(name, text)))
@@ -231,6 +238,16 @@ class Settings:
         "TRUSTED_PROXIES", _networks, (),
         "Addresses or networks whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` are believed.",
     )  # fmt: skip
+    client_certificate_header: str | None = _row(
+        "CLIENT_CERTIFICATE_HEADER", _field_name, None,
+        "The header field in which `TRUSTED_PROXIES` pass on the client's certificate: `X-Forwarded-Client-Cert` as "
+        "Envoy writes it, `Client-Cert` as RFC 9440 has it, any other as PEM, percent-encoded.",
+    )  # fmt: skip
+    mtls: str | None = _row(
+        "MTLS", partial(_choice, among=("allowed", "required", "disabled")), None,
+        "Whether tokens that are bound to a client certificate are `allowed`, `required` or `disabled`.",
+        "`allowed`, where `CLIENT_CERTIFICATE_HEADER` is set",
+    )  # fmt: skip
     algorithms: tuple[str, ...] = _row(
         "TOKEN_ALGORITHMS", _algorithms, ("RS256",), "What tokens may be signed with; several with commas."
     )
@@ -313,6 +330,18 @@ class Settings:
     """The contract; by default the one in the directory where the process is started."""
     transport: httpx.BaseTransport | None = None
     """What carries the requests to the issuers, for tests; by default the network."""
+
+    def __post_init__(self) -> None:
+        if self.mtls in ("allowed", "required") and not self.client_certificate_header:
+            raise SettingsError(
+                f"MTLS is {self.mtls}, but TLS ends at a proxy. Set CLIENT_CERTIFICATE_HEADER to the header field in "
+                "which it passes on the client's certificate."
+            )
+        if self.client_certificate_header and not self.trusted_proxies:
+            raise SettingsError(
+                "CLIENT_CERTIFICATE_HEADER is set, but anybody can write a header field. Set TRUSTED_PROXIES to the "
+                "addresses of the proxies that are believed."
+            )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], *, development: bool = False) -> "Settings":

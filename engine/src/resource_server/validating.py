@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resource_server.settings import Settings, SettingsError
+from resource_server.tokens.certificates import MutualTLS
 from resource_server.tokens.dpop import DPoP
 from resource_server.tokens.errors import ReplaysUnavailable
 from resource_server.tokens.nonces import Nonces
@@ -20,7 +21,8 @@ def validator_options(settings: Settings) -> dict[str, Any]:
         SettingsError: Proofs are to be checked, but can't be.
     """
     options = {name: getattr(settings, name) for name in _SAME}
-    return options | {"rfc9068": settings.profile == "rfc9068", "dpop": make_dpop(settings)}
+    rfc9068 = settings.profile == "rfc9068"
+    return options | {"rfc9068": rfc9068, "dpop": make_dpop(settings), "mtls": make_mtls(settings)}
 
 
 _SAME = (
@@ -48,6 +50,14 @@ def make_dpop(settings: Settings) -> DPoP | None:
     secret = settings.dpop_nonce_secret
     nonces = Nonces(secret.encode("utf-8", "surrogateescape")) if secret else None
     return DPoP(_replays(settings), required=settings.dpop == "required", nonces=nonces)
+
+
+def make_mtls(settings: Settings) -> MutualTLS | None:
+    """What checks client certificates; nothing if tokens that are bound to one aren't taken."""
+    header = settings.client_certificate_header
+    if not header or settings.mtls == "disabled":
+        return None
+    return MutualTLS(header, settings.trusted_proxies, required=settings.mtls == "required")
 
 
 def _replays(settings: Settings) -> Replays:

@@ -1,6 +1,7 @@
 """The doctor decides as the API does: the table of attacks, walked through."""
 
 import dataclasses
+import ipaddress
 import time
 from typing import Any
 
@@ -153,6 +154,38 @@ def test_mistake_that_is_known_gets_advice_of_its_own(tenant: Tenant, settings: 
 REACHED: dict[str, Any] = {"public_url": "https://api.example.com"}
 
 
+BEHIND: dict[str, Any] = {
+    "client_certificate_header": "X-Client-Certificate",
+    "trusted_proxies": (ipaddress.ip_network("127.0.0.0/8"),),
+}
+
+
+@pytest.mark.parametrize(
+    ("cnf", "changes", "said"),
+    [
+        ({"x5t#S256": "x"}, BEHIND, (None, "")),
+        ({"x5t#S256": "x"}, {**BEHIND, "mtls": "required"}, (None, "")),
+        (
+            {"x5t#S256": "x"},
+            {**BEHIND, "mtls": "disabled"},
+            (Refusal.SENDER_CONSTRAINED, "set CLIENT_CERTIFICATE_HEADER"),
+        ),
+        ({"jkt": "x", "x5t#S256": "x"}, BEHIND, (Refusal.SENDER_CONSTRAINED, "Send it as `DPoP`")),
+        (ABSENT, BEHIND, (None, "")),
+        (ABSENT, {**BEHIND, "mtls": "required"}, (Refusal.NO_CERTIFICATE_BINDING, "`MTLS=required`")),
+    ],
+)
+def test_token_that_is_bound_to_a_certificate_needs_it(
+    tenant: Tenant, settings: Settings, cnf: object, changes: dict[str, Any], said: tuple[str | None, str]
+) -> None:
+    meaning, advice = said
+    walked = walk(tenant.token(cnf=cnf), dataclasses.replace(settings, **changes), NOW)
+    assert (walked.failed.meaning if walked.failed else None) == meaning
+    assert advice in walked.advice
+    binding = next(finding.meaning for finding in walked.findings if finding.check == "binding")
+    assert ("the client's certificate, which isn't looked at" in binding) == (cnf is not ABSENT and meaning is None)
+
+
 def own(**members: Any) -> dict[str, Any]:
     """The tenant's key, as it is published otherwise."""
     return {name: value for name, value in (KEY.as_dict(private=False) | members).items() if value is not ABSENT}
@@ -258,6 +291,9 @@ def test_proof_of_another_key_or_none_is_said(tenant: Tenant, settings: Settings
         ({"cnf": {"jkt": "x"}}, {**REACHED, "dpop": "disabled"}, MissingCredentials.description),
         ({"cnf": {"x5t#S256": "x"}}, REACHED, Refusal.OTHER_BINDING),
         ({}, REACHED, Refusal.NOT_BOUND),
+        ({"cnf": {"x5t#S256": "x"}}, REACHED | BEHIND, Refusal.NOT_BOUND),
+        ({"cnf": {"jkt": "x", "x5t#S256": "x"}}, REACHED | BEHIND, None),
+        ({"cnf": {"jkt": "x"}}, {**REACHED, **BEHIND, "mtls": "required"}, Refusal.NO_CERTIFICATE_BINDING),
     ],
 )
 def test_token_that_is_sent_as_dpop_has_to_be_bound(

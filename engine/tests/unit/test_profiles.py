@@ -78,7 +78,7 @@ def test_whether_there_must_be_a_subject_can_be_chosen(
 )
 def test_what_is_not_known_beside_a_key_is_ignored(cnf: object, *, accepted: bool) -> None:
     if accepted:
-        assert bound_to({"cnf": cnf}) == "x"
+        assert bound_to({"cnf": cnf}) == ("x", None)
     else:
         with pytest.raises(InvalidToken) as error:
             bound_to({"cnf": cnf})

@@ -61,6 +61,7 @@ def test_how_tokens_are_checked_can_be_set() -> None:
         "max_stale": 60,
         "remembered": 0,
         "dpop": None,
+        "mtls": None,
         "transport": None,
         "scope_claims": ("roles", "realm_access.roles"),
         "subject": False,
@@ -159,6 +160,14 @@ def test_development_issuer_needs_the_next_port() -> None:
         ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS names '*'. Write origins like https://app.example.com."),
         ({"CORS_ORIGINS": "https://a.example.com/"}, "CORS_ORIGINS names 'https://a.example.com/'."),
         ({"TRUSTED_PROXIES": "proxy"}, "TRUSTED_PROXIES: 'proxy' does not appear to be"),
+        ({"CLIENT_CERTIFICATE_HEADER": "a b"}, "CLIENT_CERTIFICATE_HEADER names 'a b'. Write names of header fields,"),
+        ({"CLIENT_CERTIFICATE_HEADER": "a,b"}, "CLIENT_CERTIFICATE_HEADER is 'a,b'. Set it to the name of one header"),
+        ({"CLIENT_CERTIFICATE_HEADER": ","}, "CLIENT_CERTIFICATE_HEADER is ','. Set it to the name of one header"),
+        ({"CLIENT_CERTIFICATE_HEADER": "a"}, "CLIENT_CERTIFICATE_HEADER is set, but anybody can write a header field."),
+        ({"CLIENT_CERTIFICATE_HEADER": "a", "MTLS": "disabled"}, "CLIENT_CERTIFICATE_HEADER is set, but anybody"),
+        ({"MTLS": "on"}, "MTLS is 'on'. Set it to allowed, required or disabled."),
+        ({"MTLS": "allowed"}, "MTLS is allowed, but TLS ends at a proxy. Set CLIENT_CERTIFICATE_HEADER"),
+        ({"MTLS": "required", "TRUSTED_PROXIES": "::1"}, "MTLS is required, but TLS ends at a proxy."),
     ],
 )
 def test_unusable_setting_of_the_edge_is_named(environ: dict[str, str], sentence: str) -> None:
@@ -218,3 +227,26 @@ def test_header_fields_of_pages_are_names() -> None:
     assert settings.cors_headers == ("X-Requested-With", "sentry-trace")
     with pytest.raises(SettingsError, match="CORS_HEADERS names 'X Y'"):
         Settings.from_environ({**TENANT, "CORS_HEADERS": "X Y"})
+
+
+def certificates(**variables: str) -> tuple[str, list[str], bool] | None:
+    settings = Settings.from_environ({**TENANT, "TRUSTED_PROXIES": "10.0.0.0/8, ::1", **variables})
+    mtls = validator_options(settings)["mtls"]
+    return mtls and (mtls.header, [str(network) for network in mtls.trusted_proxies], mtls.required)
+
+
+def test_certificates_are_looked_at_where_it_is_known_who_says_them() -> None:
+    proxies = ["10.0.0.0/8", "::1/128"]
+    assert certificates() is None
+    assert certificates(MTLS="disabled") is None
+    assert certificates(CLIENT_CERTIFICATE_HEADER="X-A", MTLS="disabled") is None
+    assert certificates(CLIENT_CERTIFICATE_HEADER="X-A") == ("x-a", proxies, False)
+    assert certificates(CLIENT_CERTIFICATE_HEADER="X-A", MTLS="allowed") == ("x-a", proxies, False)
+    assert certificates(CLIENT_CERTIFICATE_HEADER="X-A", MTLS="required") == ("x-a", proxies, True)
+
+
+def test_settings_that_no_variable_has_made_are_checked_alike() -> None:
+    with pytest.raises(SettingsError, match="TRUSTED_PROXIES"):
+        Settings(client_certificate_header="X-A")
+    with pytest.raises(SettingsError, match="CLIENT_CERTIFICATE_HEADER"):
+        Settings(mtls="required")

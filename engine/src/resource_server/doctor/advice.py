@@ -76,6 +76,21 @@ ADVICE: dict[Refusal, str] = {
     Refusal.NOT_BOUND: "It was sent as `DPoP`. Request it with a proof at the token endpoint, or send it as `Bearer`.",
     Refusal.OTHER_BINDING: "Its `cnf` names a certificate (mutual TLS), or no `jkt`.",
     Refusal.OTHER_KEY: "The client has made a new key since it got the token. Keep the key as long as the token.",
+    Refusal.NO_CERTIFICATE: (
+        "`CLIENT_CERTIFICATE_HEADER` isn't in the request, or none of `TRUSTED_PROXIES` has sent it. Have the client "
+        "connect with its certificate, and the proxy ask for it and pass it on."
+    ),
+    Refusal.BAD_CERTIFICATE: (
+        "There are several fields or elements, or the proxy writes another form than goes with the name in "
+        "`CLIENT_CERTIFICATE_HEADER`."
+    ),
+    Refusal.OTHER_CERTIFICATE: (
+        "The client has renewed its certificate since it got the token, or got it with another. Request a new one with "
+        "the certificate that is used here."
+    ),
+    Refusal.NO_CERTIFICATE_BINDING: (
+        "`MTLS=required`: have the authorization server issue certificate-bound tokens for this client."
+    ),
 }
 """As the guide says it."""
 
@@ -300,8 +315,12 @@ def _too_old(case: Case) -> Mistakes:
 
 def _binding(case: Case) -> Mistakes:
     cnf = case.claims.get("cnf")
-    certificate = "The token is bound to a certificate (mutual TLS), which this API can't check: have it bound by DPoP."
-    yield isinstance(cnf, Mapping) and "x5t#S256" in cnf, certificate
+    certificate = (
+        "The token is bound to a certificate (mutual TLS), which this API can't check: set CLIENT_CERTIFICATE_HEADER "
+        "and TRUSTED_PROXIES, or have it bound by DPoP."
+    )
+    unchecked = not case.settings.client_certificate_header or case.settings.mtls == "disabled"
+    yield isinstance(cnf, Mapping) and "x5t#S256" in cnf and unchecked, certificate
     required = "This API takes bound tokens only (DPOP=required): request one with a proof, and send it as DPoP."
     yield cnf is None and case.settings.dpop == "required", required
 

@@ -95,6 +95,7 @@ def _differs(meaning: str, remedy: str) -> Finding:
 _ALL = "Compare AUTH0_DOMAIN, AUTH0_AUDIENCE, the other settings of tokens, and the clocks."
 _CLOCKS = "Compare the clocks, TOKEN_LEEWAY and TOKEN_MAX_AGE there and here."
 _BINDING = "Compare DPOP and PUBLIC_URL there and here."
+_CERTIFICATES = "Compare CLIENT_CERTIFICATE_HEADER, TRUSTED_PROXIES and MTLS there and here."
 _SETTINGS: dict[Refusal | None, str] = {
     Refusal.ISSUER: "Compare AUTH0_DOMAIN there and here.",
     Refusal.AUDIENCE: "Compare AUTH0_AUDIENCE there and here.",
@@ -103,6 +104,7 @@ _SETTINGS: dict[Refusal | None, str] = {
     Refusal.CLAIMS: "Compare TOKEN_SUBJECT, TOKEN_PERMISSIONS and TOKEN_PROFILE there and here.",
     **dict.fromkeys((Refusal.EXPIRED, Refusal.NOT_YET_VALID, Refusal.TOO_OLD), _CLOCKS),
     **dict.fromkeys((Refusal.NOT_BOUND, Refusal.SENDER_CONSTRAINED, Refusal.OTHER_BINDING), _BINDING),
+    **dict.fromkeys((refusal for refusal in Refusal if "CERTIFICATE" in refusal.name), _CERTIFICATES),
 }
 """By refusal, what may be set otherwise."""
 

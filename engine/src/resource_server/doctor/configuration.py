@@ -18,7 +18,7 @@ from resource_server.tokens.dpop import Proof
 from resource_server.tokens.errors import ReplaysUnavailable
 from resource_server.tokens.issuer import Issuer, IssuerError
 from resource_server.tokens.keys import ALGORITHMS
-from resource_server.validating import make_dpop
+from resource_server.validating import make_dpop, make_mtls
 
 
 def settings_finding(error: SettingsError) -> Finding:
@@ -45,6 +45,10 @@ def configuration_findings(factory: str, settings: Settings, now: float) -> Iter
     meaning = f"Pages of {'these' if origins else 'no other'} origins can call the API."
     yield passed("CORS", origins or "no origins", meaning=meaning)
     yield _proxies(settings)
+    if mtls := make_mtls(settings):
+        taken = "required" if mtls.required else "taken"
+        meaning = f"Tokens that are bound to a client certificate are {taken}; the proxies have to set that field."
+        yield passed("certificates", f"in {settings.client_certificate_header}", meaning=meaning)
 
 
 def _settings(settings: Settings) -> Finding:

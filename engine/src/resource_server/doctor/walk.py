@@ -26,7 +26,7 @@ from resource_server.tokens.headers import HEADER_CHECKS, is_typed
 from resource_server.tokens.issuer import IssuerError
 from resource_server.tokens.jwt import SignedJWT
 from resource_server.tokens.keys import verification_keys, verify_signature
-from resource_server.validating import takes_proofs, validator_options
+from resource_server.validating import make_mtls, takes_proofs, validator_options
 
 _UNKNOWN = Kind("unknown", "text of a kind that isn't known")
 
@@ -214,27 +214,26 @@ def _signature(case: Case) -> Iterator[Finding]:
 def _binding(case: Case, presented: Presented, proof: str | None) -> Iterator[Finding]:
     bound = "cnf" in case.claims
     found = ("binding", f"cnf {shown(case.claims['cnf'])}" if bound else "bound to nothing", "")
-    if presented.scheme == "Bearer":
-        bad = bound or case.settings.dpop == "required"
-        refusal = Refusal.SENDER_CONSTRAINED if bound else Refusal.NOT_BOUND
-        yield _refused(*found, refusal, case) if bad else passed(*found)
-        return
-    if not takes_proofs(case.settings):
+    bearer, mtls = presented.scheme == "Bearer", make_mtls(case.settings)
+    if not bearer and not takes_proofs(case.settings):
         remedy = "Set PUBLIC_URL, and DPOP not to disabled, to have the API take bound tokens."
         yield failed(*found, MissingCredentials.description, remedy)
         return
     try:
-        thumbprint = bound_to(case.claims)
+        binding = bound_to(case.claims, bearer=bearer, certificates=mtls is not None)
+        if mtls and not binding.certificate:
+            mtls.check((), None)
     except InvalidToken as error:
         yield _refused(*found, error.refusal, case)
         return
-    if thumbprint is None:
+    if not binding.key and (not bearer or case.settings.dpop == "required"):
         yield _refused(*found, Refusal.NOT_BOUND, case)
-    elif proof:
-        yield passed(*found)
-        yield from _proof(proof, thumbprint, presented.token, case)
-    else:
-        yield passed(*found, "The proof that goes with it isn't looked at: give it with --proof.")
+        return
+    unseen = [] if bearer or proof else ["The proof that goes with it isn't looked at: give it with --proof."]
+    unseen += ["It needs the client's certificate, which isn't looked at."] if binding.certificate else []
+    yield passed(*found, " ".join(unseen))
+    if binding.key and proof:
+        yield from _proof(proof, binding.key, presented.token, case)
 
 
 def _flawed(name: str, flaw: Flaw, found: str = "", expected: str = "") -> Finding:

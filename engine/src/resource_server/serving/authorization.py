@@ -14,10 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from resource_server.contract.spec import TOKEN_KINDS, needs_access_token, scheme_kind
+from resource_server.networks import comes_from
 from resource_server.serving.exchange import Exchange
 from resource_server.serving.requirements import SECURITY_MAP, NothingPresented, Requirements, takes
 from resource_server.tokens import CREDENTIALS, VALIDATOR, AccessToken
-from resource_server.tokens.credentials import Credentials, host_in, names_a_token, presented
+from resource_server.tokens.credentials import PEER, Credentials, host_in, names_a_token, presented
 from resource_server.tokens.errors import (
     InsufficientClaims,
     InvalidRequest,
@@ -125,6 +126,10 @@ class Authorization:
         credentials = presented(fields, scope["query_string"], self._protection.schemes)
         if credentials is not None and self._validator.resolver:
             credentials.host = host_in(scope)
+        mtls = self._validator.mtls
+        peer = {"client": scope.get(PEER) or scope.get("client")}
+        if credentials is not None and mtls and comes_from(peer, mtls.trusted_proxies):
+            credentials.certificates = tuple(_fields(scope, mtls.header.encode()))
         if credentials is None or credentials.scheme == "Bearer":
             return credentials
         # As the client has sent it: a proxy may have changed the rest of the URL, so that is configured.

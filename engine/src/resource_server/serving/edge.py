@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope
 from resource_server.contract.spec import Contract, usage
 from resource_server.networks import Networks, comes_from
 from resource_server.serving.exchange import Answer, Exchange, Fields
+from resource_server.tokens.credentials import PEER
 
 _SAFE = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 _PRIVATE = (b"cache-control", b"no-store")
@@ -112,7 +113,7 @@ def _as_forwarded(scope: Scope) -> Scope:
     headers = Headers(scope=scope)
     names = ("for", "proto", "host", "prefix")
     said = {name: _last(",".join(headers.getlist(f"x-forwarded-{name}"))) for name in names}
-    forwarded = dict(scope)
+    forwarded = {**scope, PEER: scope["client"]}
     if said["for"]:
         forwarded["client"] = (said["for"], 0)
     if said["proto"] in ("http", "https"):

@@ -1,5 +1,6 @@
 """Access tokens, keys, claims, proofs, challenges. This room knows neither an application nor its operations."""
 
+from resource_server.tokens.certificates import MutualTLS
 from resource_server.tokens.claims import AccessToken
 from resource_server.tokens.credentials import CREDENTIALS, Credentials, credentials_of
 from resource_server.tokens.dpop import DPoP
@@ -18,6 +19,7 @@ __all__ = [
     "Credentials",
     "DPoP",
     "IssuerResolver",
+    "MutualTLS",
     "Nonces",
     "SQLiteReplays",
     "SecurityError",

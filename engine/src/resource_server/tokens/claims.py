@@ -100,24 +100,43 @@ def check_claims(claims: Claims, expected: Expected) -> None:
             raise InvalidToken(check.refusal)
 
 
-def bound_to(claims: Claims) -> str | None:
-    """The thumbprint of the key that a token is bound to (RFC 9449, section 6.1); `None` if it is bound to nothing.
+class Binding(NamedTuple):
+    """The thumbprints of what a token is bound to.
+
+    Args:
+        key: `jkt` (RFC 9449, section 6.1).
+        certificate: `x5t#S256` (RFC 8705, section 3.1).
+    """
+
+    key: str | None = None
+    certificate: str | None = None
+
+
+def bound_to(claims: Claims, *, bearer: bool = False, certificates: bool = False) -> Binding:
+    """What a token is bound to. If that is both a key and a certificate, both have to be proven.
+
+    Args:
+        claims: The token's.
+        bearer: Whether it is presented as `Bearer`, so that no proof of a key is looked at.
+        certificates: Whether client certificates are looked at.
 
     Raises:
-        InvalidToken: It is bound to something else, or to something else as well. What isn't known beside the key is
-            ignored (RFC 7800, section 3.1).
+        InvalidToken: It is bound to something that isn't looked at, alone or as well. What isn't known beside what is,
+            is ignored (RFC 7800, section 3.1).
     """
     if "cnf" not in claims:
-        return None
+        return Binding()
     cnf = claims["cnf"]
-    if not isinstance(cnf, dict) or not isinstance(cnf.get("jkt"), str) or not _OTHER_BINDINGS.isdisjoint(cnf):
-        raise InvalidToken(Refusal.OTHER_BINDING)
-    thumbprint: str = cnf["jkt"]
-    return thumbprint
+    named = _BINDINGS & cnf.keys() if isinstance(cnf, dict) else set()
+    unchecked = _UNCHECKED | ({"jkt"} if bearer else set()) | (set() if certificates else {"x5t#S256"})
+    if not named or named & unchecked or not all(is_text(cnf[name]) for name in named):
+        raise InvalidToken(Refusal.SENDER_CONSTRAINED if bearer else Refusal.OTHER_BINDING)
+    return Binding(cnf.get("jkt"), cnf.get("x5t#S256"))
 
 
-_OTHER_BINDINGS = frozenset(("jwk", "jwe", "kid", "jku", "x5t#S256", "osc"))
-"""The registered methods of confirmation that nobody checks here (IANA, JWT Confirmation Methods)."""
+_UNCHECKED = frozenset(("jwk", "jwe", "kid", "jku", "osc"))
+_BINDINGS = _UNCHECKED | {"jkt", "x5t#S256"}
+"""The registered methods of confirmation (IANA, JWT Confirmation Methods); nobody here checks the former."""
 
 
 def authenticated_since(claims: Claims, now: float, leeway: float, max_age: float | None) -> bool:

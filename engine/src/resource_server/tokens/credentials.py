@@ -14,13 +14,17 @@ from resource_server.tokens.errors import InvalidRequest
 CREDENTIALS = "resource_server.tokens.credentials"
 """Where a request's ASGI scope holds its `Credentials`; `None` if it presents none."""
 
+PEER = "resource_server.peer"
+"""Where a request's ASGI scope holds who has sent it, if that is a proxy and `client` is whom the proxy names."""
+
 
 @dataclass(slots=True)
 class Credentials:
     """An access token as a request presents it; with `DPoP`, the proofs beside it and what they must be made for.
 
     `used` holds the proofs that this request has used: it may be verified against several requirements. `host` is the
-    value of its `Host` field, as the trusted proxies have it; only a resolver of issuers needs it.
+    value of its `Host` field, as the trusted proxies have it; only a resolver of issuers needs it. `certificates` are
+    the header fields in which a trusted proxy has passed on the client's certificate (`MutualTLS`).
     """
 
     scheme: str
@@ -30,6 +34,7 @@ class Credentials:
     url: str = ""
     used: set[bytes] = field(default_factory=set)
     host: str = ""
+    certificates: tuple[str, ...] = field(default=(), repr=False)
 
 
 def credentials_of(token: str, scope: Mapping[str, Any]) -> Credentials:

@@ -45,6 +45,12 @@ class Refusal(StrEnum):
         "The access token is bound to something else than the key of a DPoP proof, which this API can't check."
     )
     OTHER_KEY = "The access token is bound to another key than that of the DPoP proof."
+    NO_CERTIFICATE = "The access token is bound to a client certificate. Send it over mutual TLS with that certificate."
+    BAD_CERTIFICATE = (
+        "The access token is bound to a client certificate, but the one that came to this API is malformed."
+    )
+    OTHER_CERTIFICATE = "The access token is bound to another client certificate than that of the TLS connection."
+    NO_CERTIFICATE_BINDING = "The access token is bound to no client certificate. Request one over mutual TLS."
 
 
 class Flaw(StrEnum):

@@ -45,6 +45,7 @@ class ProtectedResource(NamedTuple):
             **({"authorization_servers": list(self.validator.issuers)} if self.validator.issuers else {}),
             "bearer_methods_supported": ["header"] if "Bearer" in schemes else [],
             **(proofs if "DPoP" in schemes else {}),
+            **({"tls_client_certificate_bound_access_tokens": True} if self.validator.mtls else {}),
             **{name: value for name, value in members.items() if value},
         }
 

@@ -9,6 +9,7 @@ import httpx
 from authlib.oauth2.rfc7523 import JWTBearerTokenValidator
 from joserfc.jwk import KeySet
 
+from resource_server.tokens.certificates import MutualTLS
 from resource_server.tokens.claims import (
     AccessToken,
     Expected,
@@ -72,7 +73,8 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         jwks_urls: Where an issuer's keys are, whatever its metadata say.
         max_stale: Seconds for which held keys stay good while the issuer can't be reached.
         remembered: Of how many tokens the verified signature is remembered; 0 verifies each every time.
-        dpop: Checks the proofs of bound tokens; without it those are refused.
+        dpop: Checks the proofs of tokens that are bound to a key; without it those are refused.
+        mtls: Checks the certificates of tokens that are bound to one; without it those are refused.
         transport: Carries the requests to the issuer, for tests.
         clock: The time in seconds since the epoch, which claims are compared with; for tests.
         monotonic: Seconds that never go back, which the lifetime of keys is measured in; for tests.
@@ -100,6 +102,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         max_stale: float = 86_400,
         remembered: int = 1_024,
         dpop: DPoP | None = None,
+        mtls: MutualTLS | None = None,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -133,6 +136,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
             raise ValueError("No issuer: name at least one domain, or give a resolver")
         self.audience = audience
         self.dpop = dpop
+        self.mtls = mtls
         self.algorithms = frozenset(algorithms)
         self.resolver = resolver
         self._keys = {url: keys_of(issuer, self._fetched) for url, issuer in self.issuers.items()}
@@ -256,17 +260,18 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         A proof has yet to be used.
         """
         access_token = self._check_token(credentials.token, pending, credentials.host)
-        if credentials.scheme == "Bearer":
-            # RFC 8705, section 3; RFC 9449, section 7.2: it is worth nothing without its proof.
-            if "cnf" in access_token:
-                raise InvalidToken(Refusal.SENDER_CONSTRAINED)
+        bearer = credentials.scheme == "Bearer"
+        # RFC 8705, section 3; RFC 9449, section 7.2: it is worth nothing without the proof of what it is bound to.
+        binding = bound_to(access_token, bearer=bearer, certificates=self.mtls is not None)
+        if self.mtls:
+            self.mtls.check(credentials.certificates, binding.certificate)
+        if bearer:
             if self.dpop and self.dpop.required:
                 raise InvalidToken(Refusal.NOT_BOUND)
             return access_token, None
-        thumbprint = bound_to(access_token)
-        if thumbprint is None or not self.dpop:
+        if binding.key is None or not self.dpop:
             raise InvalidToken(Refusal.NOT_BOUND)
-        return access_token, self.dpop.check(credentials, thumbprint)
+        return access_token, self.dpop.check(credentials, binding.key)
 
     def expected(self, now: float) -> Expected:
         """What claims are compared with at a time, in seconds since the epoch."""

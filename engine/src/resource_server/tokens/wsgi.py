@@ -37,6 +37,18 @@ def credentials_in(environ: Mapping[str, Any], schemes: Collection[str], url: st
     )
 
 
+def certificates_in(environ: Mapping[str, Any], header: str) -> tuple[str, ...]:
+    """The header field of a name, if there is one. Servers join several with commas, which no certificate has."""
+    value = environ.get(f"HTTP_{header.upper().replace('-', '_')}")
+    return () if value is None else (value.strip(" \t"),)
+
+
+def peer_in(environ: Mapping[str, Any]) -> str | None:
+    """Who has sent a request: as the server says, before Werkzeug's `ProxyFix` has had it be whom a proxy names."""
+    address: str | None = environ.get("werkzeug.proxy_fix.orig", environ).get("REMOTE_ADDR")
+    return address
+
+
 def raw_path(environ: Mapping[str, Any]) -> str:
     """The path as the client has sent it; escaped anew, if the server doesn't tell."""
     target: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
