@@ -13,7 +13,6 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,6 +29,7 @@ from werkzeug.routing import RequestRedirect
 
 from resource_server.serving import FlaskApp
 from resource_server.settings import Settings
+from resource_server.tokens.statuses import TITLES
 from security import make_validator
 
 FLASK = "https://flask.palletsprojects.com/en/stable/"
@@ -661,7 +661,7 @@ def assert_same_body(expected: httpx.Response, found: httpx.Response, detail: st
     if expected.is_error and expected.text.startswith("<!doctype html>"):
         assert found.headers["content-type"] == "application/problem+json"
         problem = found.json()
-        assert (problem["status"], problem["title"]) == (expected.status_code, HTTPStatus(expected.status_code).phrase)
+        assert (problem["status"], problem["title"]) == (expected.status_code, TITLES[expected.status_code or 0])
         assert isinstance(problem["detail"], str)
         assert "No operation" not in problem["detail"]  # one was found, and its handler has failed
         assert problem["detail"] == (detail or problem["detail"])

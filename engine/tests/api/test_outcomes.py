@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 
 import httpx
 import pytest
@@ -12,6 +11,7 @@ from joserfc.jwk import OctKey
 from resource_server.developing.contract_tests.forging import ABSENT
 from resource_server.serving.background import in_background
 from resource_server.settings import Settings
+from resource_server.tokens.statuses import TITLES
 from tests.sample import create_app
 from tests.serving import RawResponse, catalogued, raw_request
 from tests.tenant import AUDIENCE, Tenant, rsa_key
@@ -30,7 +30,7 @@ def assert_problem(
     assert actual_status == status
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers.get("www-authenticate") == challenge
-    title = HTTPStatus(status).phrase
+    title = TITLES[status]
     said = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
     assert catalogued(json.loads(body)) == said
 

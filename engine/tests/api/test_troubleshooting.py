@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -13,7 +12,8 @@ from connexion.exceptions import BadRequestProblem, OAuthProblem, UnsupportedMed
 from resource_server.doctor.advice import ADVICE
 from resource_server.serving.background import in_background
 from resource_server.settings import Settings
-from resource_server.tokens.errors import Flaw, InsufficientScope, Refusal, SecurityError
+from resource_server.tokens.errors import Flaw, InsufficientClaims, InsufficientScope, Refusal, SecurityError
+from resource_server.tokens.statuses import code
 from tests.processes import DOCS, ENGINE, TESTS
 from tests.sample import create_app
 from tests.tenant import AUDIENCE, Tenant
@@ -21,7 +21,7 @@ from tests.tenant import AUDIENCE, Tenant
 GUIDE = (DOCS / "troubleshooting.md").read_text()
 CODES = dict(re.findall(r"(?m)^### `(\w+)` \((\d{3})\)$", GUIDE))
 QUOTED = re.findall(r"(?m)^> (.*)$", GUIDE)
-LACKING = InsufficientScope("").description
+LACKING = InsufficientScope("").description, InsufficientClaims([]).description
 SHOP = TESTS / "shop"
 SOURCES = list((ENGINE / "src").rglob("*.py"))
 
@@ -50,7 +50,7 @@ def test_every_code_is_explained_and_no_other() -> None:
     statuses = {int(status) for status in re.findall(r"(?:HTTPException|problem)\((\d{3})", sources)}
     # What Connexion raises when it has validated a request, or credentials of other schemes than OAuth2.
     statuses |= {error().status_code for error in (BadRequestProblem, UnsupportedMediaTypeProblem, OAuthProblem)}
-    known = {HTTPStatus(status).name.lower(): status for status in statuses}
+    known = {code(status): status for status in statuses}
     known |= {refusal.error: int(refusal.status_code) for refusal in refusals() if refusal.error}
     known |= dict.fromkeys(re.findall(r'"code": "(\w+)"', sources), 503)
     assert {code: int(status) for code, status in CODES.items()} == known
@@ -137,10 +137,11 @@ def test_errors_have_the_code_and_the_sentence_of_the_guide(shop: httpx.Client, 
     problem = answer.json()
     assert (problem["code"], answer.status_code) == (code, int(CODES[code]))
     said = (*QUOTED, *Refusal)
-    assert problem["detail"] in said or problem["detail"].startswith((LACKING, *FOLLOWS_THE_CONTRACT))
+    assert problem["detail"] in said or problem["detail"].startswith((*LACKING, *FOLLOWS_THE_CONTRACT))
 
 
 def test_every_code_but_those_of_a_contract_of_limits_and_of_proofs_is_provoked_here() -> None:
     elsewhere = {"contract_error", "request_entity_too_large", "request_timeout", "service_unavailable"}
     elsewhere |= {"invalid_dpop_proof", "use_dpop_nonce", "replays_unavailable", "insufficient_user_authentication"}
+    elsewhere |= {"insufficient_claims"}
     assert {code for *_, code in ERRORS} == CODES.keys() - elsewhere

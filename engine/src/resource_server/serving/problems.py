@@ -5,7 +5,6 @@ import inspect
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from connexion.exceptions import ProblemException
@@ -27,6 +26,7 @@ from resource_server.tokens.errors import (
     InvalidToken,
     SecurityError,
 )
+from resource_server.tokens.statuses import code, title
 
 logger = logging.getLogger(__name__)
 
@@ -238,17 +238,13 @@ def problem(status: int, detail: str | None = None, *, told: bool = False) -> di
         detail: What there is to say, which of a failure is kept back.
         told: Whether a handler has said it, and not the router.
     """
-    try:
-        title, code = HTTPStatus(status).phrase, HTTPStatus(status).name.lower()
-    except ValueError:
-        title, code = "Error", f"http_{status}"
-    default = _FAILURE if status == 500 else title if told else _DETAILS.get(status, title)
+    default = _FAILURE if status == 500 else title(status) if told else _DETAILS.get(status, title(status))
     return {
         "type": "about:blank",
-        "title": title,
+        "title": title(status),
         "status": status,
         "detail": (_said(status, detail) if told or status != 500 else None) or default,
-        "code": code,
+        "code": code(status),
     }
 
 

@@ -16,6 +16,8 @@ from typing import Any, ClassVar, NamedTuple
 from authlib.oauth2 import OAuth2Error
 from starlette.exceptions import HTTPException
 
+from resource_server.tokens.statuses import title
+
 QUOTABLE = re.compile(r"[ !#-\[\]-~]+")
 """What may stand in a challenge's quoted values (RFC 6750, section 3)."""
 
@@ -141,7 +143,7 @@ class SecurityError(HTTPException, OAuth2Error):  # type: ignore[misc]  # Authli
         """The problem document (RFC 9457), with the stable `code` as an extension member."""
         return {
             "type": "about:blank",
-            "title": HTTPStatus(self.status_code).phrase,
+            "title": title(self.status_code),
             "status": self.status_code,
             "detail": self.description,
             "code": self.error,
