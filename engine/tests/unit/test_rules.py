@@ -1,5 +1,7 @@
 """What a contract requires of claims: which values meet a rule, and which only look as if they did."""
 
+import copy
+import re
 from typing import Any
 
 import pytest
@@ -7,7 +9,15 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from resource_server.tokens.claims import claim_at, granted_scopes
-from resource_server.tokens.rules import EQUALS_PATH_PARAMETER, ClaimRule, good_claims, set_claim, unmet, values_of
+from resource_server.tokens.rules import (
+    EQUALS_PATH_PARAMETER,
+    ClaimRule,
+    good_claims,
+    rules_of,
+    set_claim,
+    unmet,
+    values_of,
+)
 from tests.application_mutants import CLAIM_RULES, Mutant
 from tests.oracle import has_claims
 
@@ -110,6 +120,83 @@ def test_rules_of_one_claim_are_met_together(rules: list[ClaimRule]) -> None:
     assert unmet(rules, good_claims(rules, {}), {}) == []
 
 
+@pytest.mark.parametrize(
+    ("rules", "before", "made"),
+    [
+        ([ClaimRule("app.roles", "contains", "a")], {"app": {"roles": ["b"]}}, {"app": {"roles": ["b", "a"]}}),
+        ([ClaimRule("roles", "contains", ["a", "b"])], {"roles": ["a", "b"]}, {"roles": ["a", "b"]}),
+        ([ClaimRule("roles", "containsOneOf", ["a", "b"])], {}, {"roles": ["a"]}),
+        ([ClaimRule("plan", "equals", "a"), ClaimRule("plan", "oneOf", ["b"])], {"plan": "c"}, {"plan": "c"}),
+        ([ClaimRule("roles", "contains", "a")], {"roles": "a"}, {"roles": "a"}),
+        ([ClaimRule("org", EQUALS_PATH_PARAMETER, "org")], {}, {}),
+    ],
+)
+def test_claims_are_added_to_and_never_changed_in_place(
+    rules: list[ClaimRule], before: dict[str, Any], made: dict[str, Any]
+) -> None:
+    given_ = copy.deepcopy(before)
+    assert good_claims(rules, given_) == made
+    assert given_ == before
+
+
+@pytest.mark.parametrize(
+    ("name", "claims"),
+    [
+        ("plan", {"plan": 1}),
+        ("realm_access.roles", {"realm_access": {"roles": 1}}),
+        ("https://example.com/plan", {"https://example.com/plan": 1}),
+        ("https://example.com/app.plan", {"https://example.com/app": {"plan": 1}}),
+        ("a/b.c", {"a/b": {"c": 1}}),
+        ("a.b/c", {"a.b/c": 1}),
+    ],
+)
+def test_claim_is_set_where_issuers_have_it(name: str, claims: dict[str, Any]) -> None:
+    made: dict[str, Any] = {}
+    set_claim(made, name, 1)
+    assert made == claims
+
+
+@pytest.mark.parametrize(
+    ("required", "said"),
+    [
+        (None, "it must be an object, like `org_id: {equalsPathParameter: org_id}` or `plan: {oneOf: [pro, team]}`"),
+        ({}, "it must be an object, like"),
+        ({"a": {}}, "say what 'a' must be, like"),
+        ({"a": "b"}, "say what 'a' must be, like"),
+        ({1: {"equals": 1}}, "1 can't be named in a challenge: use ASCII without quotes and backslashes"),
+        ({'a"': {"equals": 1}}, "'a\"' can't be named in a challenge"),
+        ({"a": {"equal": 1}}, "'a': 'equal' means nothing: write equals"),
+        (
+            {"a": {"zzz": 1}},
+            "'a': 'zzz' means nothing: write equals or oneOf or contains or containsOneOf or equalsPath",
+        ),
+        ({"a": {"equals": None}}, "'a': equals takes a text, a number, true or false"),
+        ({"a": {"equals": float("inf")}}, "'a': equals takes a text"),
+        ({"a": {"oneOf": []}}, "'a': oneOf takes a list, each of it a text, a number, true or false"),
+        (
+            {"a": {"contains": [[]]}},
+            "'a': contains takes a text, a number, true or false, or a list of what must all be",
+        ),
+        ({"a": {"containsOneOf": "a"}}, "'a': containsOneOf takes a list, each of it a text"),
+        ({"a": {EQUALS_PATH_PARAMETER: 1}}, f"'a': {EQUALS_PATH_PARAMETER} takes the name of a parameter in the path"),
+    ],
+)
+def test_rules_that_say_nothing_are_refused(required: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+        rules_of(required)
+
+
+def test_rules_are_read_in_order() -> None:
+    required = {"b": {"oneOf": [1], "equals": 1}, "a": {"contains": ["x"]}}
+    assert rules_of(required) == [("b", "oneOf", [1]), ("b", "equals", 1), ("a", "contains", ["x"])]
+
+
+def test_nothing_is_set_within_what_is_no_object() -> None:
+    claims = {"a": "text"}
+    set_claim(claims, "a.b", 1)
+    assert claims == {"a": "text"}
+
+
 @given(named, values)
 def test_claim_that_is_set_is_found(name: str, value: Any) -> None:
     claims: dict[str, Any] = {}
@@ -171,6 +258,7 @@ def test_oracle_notices_another_comparison(mutant: Mutant, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(("rule", "said"), [
     (ClaimRule("a", "equals", value=True), "`a` is `true`"),
+    (ClaimRule("a", "oneOf", [False, 0]), "`a` is one of `false`, `0`"),
     (ClaimRule("a", "oneOf", ["x", 1]), "`a` is one of `x`, `1`"),
     (ClaimRule("a.b", "contains", "x"), "`a.b` is a list with `x`"),
     (ClaimRule("a", "containsOneOf", ["x", "y"]), "`a` is a list with one of `x`, `y`"),
