@@ -215,22 +215,18 @@ def view(plan: Plan) -> Callable[..., Response]:
 
 def as_answer(response: Response, request: flask.Request) -> Answer:
     """What a response answers."""
-    status = response.status_code
-    without_body = status < 200 or status in (204, 304)
-    if response.is_sequence and not without_body:
+    if response.is_sequence and response.status_code >= 200 and response.status_code not in (204, 304):
         body = response.get_data()
         located = "Location" in response.headers  # which may have to be made whole
         encoded = _encoded(response.get_wsgi_headers(request.environ) if located else response.headers)
         if "Content-Length" not in response.headers:
             encoded.append((b"content-length", b"%d" % len(body)))
         response.close()
-        return Answer(status, encoded, body if request.method != "HEAD" else b"")
-    parts, _, fields = response.get_wsgi_response(request.environ)
+        return Answer(response.status_code, encoded, body if request.method != "HEAD" else b"")
+    parts, status, fields = response.get_wsgi_response(request.environ)
+    iterator = iter(parts)
     close = getattr(parts, "close", response.close)
-    if without_body or request.method == "HEAD":  # its head is all of it, and whoever has that may leave
-        close()
-        return Answer(status, _encoded(fields))
-    return Answer(status, _encoded(fields), b"", iter(parts), close)
+    return Answer(int(status.split(" ", 1)[0]), _encoded(fields), b"", iterator, close)
 
 
 def _encoded(fields: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

@@ -250,7 +250,7 @@ class Flow:
         making: asyncio.Future[bytes | None] | None = None
         try:
             await self._begin(exchange, answered, send)
-            left = next((int(value) for name, value in answered.fields if name == b"content-length"), None)
+            left = _length(answered, exchange.scope["method"])
             while True:
                 making = self._threads.run(exchange.variables.run, next, parts, None)
                 # A client that has all of it may leave.
@@ -294,6 +294,13 @@ class Flow:
         record["status"] = record["status"] or 500
         for observe in self._observers:
             observe(record)
+
+
+def _length(answered: Answer, method: str) -> int | None:
+    """How many bytes a body has: none where its head is all of an answer; None, if that isn't known."""
+    if method == "HEAD" or answered.status < 200 or answered.status in (204, 304):
+        return 0
+    return next((int(value) for name, value in answered.fields if name == b"content-length"), None)
 
 
 def _close(answered: Answer) -> None:
