@@ -540,23 +540,71 @@ def test_lookups_that_were_given_up_do_not_pile_up(world: World) -> None:
                 resolver.trusts("https://acme.auth.test/", host)
         world.clock.now += 10  # all have taken too long
     hosts = resolver._hosts()  # noqa: SLF001
-    assert len(hosts.queue) == 1_000
+    assert len(hosts.others) <= 1_000
+    assert len(hosts.lookups) <= 1_016
     gate.set()
-    wait_until(lambda: not hosts.queue)
+    wait_until(lambda: not hosts.others and not hosts.lookups)
 
 
-def test_no_room_for_another_lookup_is_said_at_once(world: World) -> None:
+def test_flood_gives_up_the_oldest_lookups_and_serves_the_latest(world: World) -> None:
     gate = threading.Event()
-    world.database = {f"{number}.test": lambda: gate.wait(20) and None for number in range(1_000)}
+    world.database = {f"{number}.test": lambda: gate.wait(20) and None for number in range(1_500)}
+    acme = world.database["acme.test"] = world.tenant("acme").url
     resolver = world.validator().resolver
     assert resolver
+    oldest: list[IssuersPending] = []
     for host in world.database:
-        with suppress(IssuersPending):
-            resolver.trusts("https://acme.auth.test/", host)
-    began = time.monotonic()
+        with pytest.raises(IssuersPending) as pending:
+            resolver.trusts(acme, host)
+        oldest.append(pending.value)
+    assert oldest[20].fetch.result(0) is None
     with pytest.raises(IssuerUnavailable):
-        resolver.trusts("https://acme.auth.test/", "acme.test")
-    assert time.monotonic() - began < 1
+        resolver.trusts(acme, "20.test", oldest[20])
+    gate.set()
+    assert oldest[-1].fetch.result(5)
+    assert resolver.trusts(acme, "acme.test", oldest[-1])
+
+
+def test_renewals_come_before_a_flood(world: World) -> None:
+    world.database = {f"{number}.test": lambda: slowly(None) for number in range(900)}
+    acme = world.database["acme.test"] = world.tenant("acme").url
+    resolver = world.validator().resolver
+    assert resolver
+    with pytest.raises(IssuersPending) as first:
+        resolver.trusts(acme, "acme.test")
+    assert first.value.fetch.result(5)
+    for host in list(world.database)[:-1]:
+        with suppress(IssuersPending):
+            resolver.trusts(acme, host)
+    world.clock.now += 61
+    world.database["acme.test"] = None  # it is withdrawn
+    with pytest.raises(IssuersPending) as again:
+        resolver.trusts(acme, "acme.test")
+    began = time.monotonic()
+    assert again.value.fetch.result(5) is not None
+    assert time.monotonic() - began < 2  # after all others it would be five seconds
+    assert not resolver.trusts(acme, "acme.test")
+
+
+def test_waiting_for_a_thread_is_no_failure_of_the_function(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    gate = threading.Event()
+    world.database = {f"{number}.test": lambda: gate.wait(20) and None for number in range(16)}
+    acme = world.database["acme.test"] = world.tenant("acme").url
+    resolver = world.validator(timeout=100).resolver
+    assert resolver
+    with pytest.raises(IssuersPending) as first:
+        resolver.trusts(acme, "acme.test")
+    assert first.value.fetch.result(5)
+    for host in list(world.database)[:-1]:
+        with pytest.raises(IssuersPending):
+            resolver.trusts(acme, host)
+    world.clock.now += 61
+    with pytest.raises(IssuersPending) as waiting:
+        resolver.trusts(acme, "acme.test")
+    world.clock.now += 101
+    with pytest.raises(IssuerUnavailable):
+        resolver.trusts(acme, "acme.test", waiting.value)  # what was good a while ago isn't used in its place
+    assert "acme.test" not in caplog.text
     gate.set()
 
 

@@ -61,9 +61,13 @@ _NOBODY = _Answer()
 
 @dataclass(slots=True)
 class _Lookup:
-    """One call of the function. The future is `None` if it has failed; the time is the resolver's."""
+    """One call of the function. The future is `None` if it has failed; the time is the resolver's.
+
+    `began` is when the function was called, or while that waits for a thread, when it was asked for.
+    """
 
     began: float
+    waits: bool = False
     future: "Future[_Answer | None]" = field(default_factory=Future)
     task: "asyncio.Task[None] | None" = None
 
@@ -86,7 +90,8 @@ class _Hosts:
     def __init__(self) -> None:
         self.lock = threading.RLock()  # an event loop may begin its tasks at once
         self.lookups: dict[str, _Lookup] = {}
-        self.queue: deque[tuple[str, _Lookup]] = deque()
+        self.renewals: deque[tuple[str, _Lookup]] = deque()
+        self.others: deque[tuple[str, _Lookup]] = deque()
         self.threads = 0
         self._known: OrderedDict[str, _Host] = OrderedDict()
         self._others: OrderedDict[str, _Host] = OrderedDict()
@@ -96,6 +101,16 @@ class _Hosts:
     def kept(self) -> int:
         """How many there are."""
         return len(self._known) + len(self._others)
+
+    def knows(self, name: str) -> bool:
+        """Tell whether a host has issuers, as far as is kept."""
+        return name in self._known
+
+    def take(self) -> tuple[str, _Lookup] | None:
+        """Return what is to be looked up next: known hosts first, of others the latest, whose request still waits."""
+        if self.renewals:
+            return self.renewals.popleft()
+        return self.others.pop() if self.others else None
 
     def get(self, name: str) -> _Host:
         """Return what is kept of a host."""
@@ -222,8 +237,7 @@ class IssuerResolver:
             now = self._clock()
             lookup = hosts.lookups.get(name)
             if lookup and now >= lookup.began + self._timeout:
-                self._complain(name, f"it has taken longer than {self._timeout:g} seconds")
-                self._end(hosts, name, lookup, None)
+                self._give_up(hosts, name, lookup)
                 failed = failed or waited is lookup.future
                 lookup = None
             host = hosts.get(name)
@@ -243,7 +257,7 @@ class IssuerResolver:
 
     def _begin(self, hosts: _Hosts, name: str, now: float) -> _Lookup | None:
         """Have a host looked up, if there is room for that."""
-        if len(hosts.lookups) >= _HOSTS:
+        if self.is_async and len(hosts.lookups) >= _HOSTS and not hosts.knows(name):
             return None
         lookup = hosts.lookups[name] = _Lookup(now)
         lookup.future.set_running_or_notify_cancel()  # whoever gives up waiting doesn't cancel it for others
@@ -255,8 +269,6 @@ class IssuerResolver:
         return lookup
 
     def _enqueue(self, hosts: _Hosts, name: str, lookup: _Lookup) -> bool:
-        if len(hosts.queue) >= _HOSTS:  # of those that were given up, too: all threads hang
-            return False
         if hosts.threads < _THREADS:
             try:
                 thread = threading.Thread(target=self._work, args=(hosts,), name="issuer-lookup", daemon=True)
@@ -267,19 +279,33 @@ class IssuerResolver:
                 if not hosts.threads:
                     logger.exception("%s could not be asked for the issuers of %s", self.name, name)
                     return False
-        hosts.queue.append((name, lookup))
+        lookup.waits = True
+        (hosts.renewals if hosts.knows(name) else hosts.others).append((name, lookup))
+        if len(hosts.others) > _HOSTS:
+            self._give_up(hosts, *hosts.others.popleft())
         return True
+
+    def _give_up(self, hosts: _Hosts, name: str, lookup: _Lookup) -> None:
+        """Forget a lookup that takes too long. If it only waits for a thread, that says nothing of the function."""
+        if hosts.lookups.get(name) is not lookup:
+            return
+        if not lookup.waits:
+            self._complain(name, f"it has taken longer than {self._timeout:g} seconds")
+        self._end(hosts, name, lookup, None, counts=not lookup.waits)
 
     def _work(self, hosts: _Hosts) -> None:
         """Look up what waits, in a thread, until nothing does."""
         while True:
             with hosts.lock:
-                if not hosts.queue:
+                taken = hosts.take()
+                if taken is None:
                     hosts.threads -= 1
                     return
-                name, lookup = hosts.queue.popleft()
-                if hosts.lookups.get(name) is not lookup:
-                    continue  # it has waited too long
+                name, lookup = taken
+                if hosts.lookups.get(name) is not lookup or self._clock() >= lookup.began + self._timeout:
+                    self._give_up(hosts, name, lookup)  # nobody waits for it any more
+                    continue
+                lookup.began, lookup.waits = self._clock(), False
             answer = None
             try:
                 answer = self._read(name, self._function(name))
