@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, overload
+from uuid import UUID
 from weakref import WeakValueDictionary
 
 from flask import Blueprint, Flask, Response, abort, after_this_request, current_app, request
@@ -229,7 +230,9 @@ class ResourceProtector:
             credentials.certificates = certificates_in(environ, mtls.header)
         token = validator.check(credentials)
         validator.validate_token(token, requirement.alternatives, request)
-        arguments = {name: str(value) for name, value in (request.view_args or {}).items()}
+        arguments = {
+            name: str(value) for name, value in (request.view_args or {}).items() if isinstance(value, str | int | UUID)
+        }
         if claims := unmet(requirement.rules, token, arguments):
             raise InsufficientClaims(claims)
         validator.require_authentication(token, requirement.acr_values, requirement.max_age)

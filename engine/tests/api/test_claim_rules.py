@@ -74,7 +74,7 @@ def with_rules(**members: Any) -> dict[str, Any]:
     schemes = contract["components"]["securitySchemes"]
     schemes["key"] = {"type": "apiKey", "in": "header", "name": "X-Key", "x-apikeyInfoFunc": f"{MODULE}.key_info"}
     schemes["own"] = {"type": "http", "scheme": "bearer", "x-bearerInfoFunc": f"{MODULE}.own_info"}
-    return {**contract, **members}
+    return {**contract, "openapi": "3.1.0", **members}
 
 
 def written(contract: dict[str, Any], folder: Path) -> Path:
@@ -133,6 +133,7 @@ GOLD = {"https://example.com/app": {"tier": ["gold"]}}
         ("/orgs/org%5F1", {"org_id": "org_1"}),
         ("/numbers/7", {"number": 7}),
         ("/numbers/7", {"number": "7"}),
+        ("/numbers/007", {"number": 7}),
         (NESTED, {**ADMIN, **GOLD}),
         (NESTED, {**ADMIN, "https://example.com/app.tier": ["bronze", "silver"]}),
         (PLAN, {"plan": "team", "email_verified": True}),
@@ -158,8 +159,9 @@ def test_token_with_the_claims_is_let_in(api: httpx.Client, tenant: Tenant, path
         ("/orgs/org_1%2500", {"org_id": "org_1"}, "org_id"),
         ("/orgs/org_1;org_2", {"org_id": "org_1"}, "org_id"),
         ("/orgs/org_2?org_id=org_1", {"org_id": "org_1"}, "org_id"),
-        ("/numbers/007", {"number": 7}, "number"),
-        ("/numbers/+7", {"number": 7}, "number"),
+        ("/numbers/07", {"number": "07"}, "number"),  # the handler gets 7
+        ("/numbers/+7", {"number": "+7"}, "number"),
+        ("/numbers/8", {"number": 7}, "number"),
         ("/numbers/1", {"number": True}, "number"),
         ("/numbers/7", {"number": 7.0}, "number"),
         (NESTED, GOLD, "realm_access.roles"),
@@ -289,6 +291,38 @@ _OTHER_PARAMETERS: list[dict[str, Any]] = [
     {"content": {"application/json": {"schema": {"type": "string"}}}},
 ]
 
+_OF_OTHERS = {
+    "iss": "the validator checks it",
+    "aud": "the validator checks it",
+    "cnf.jkt": "the validator checks it",
+    "scope": "name scopes in security",
+    "acr": "write x-acr-values",
+    "auth_time": "write x-max-age",
+}
+
+
+def in_unused(holder: dict[str, Any], member: str, method: str) -> dict[str, Any]:
+    operation: dict[str, Any] = {"responses": {"200": {"description": "Yes."}}}
+    holder[member] = {"unused": {method: operation}}
+    return operation
+
+
+ELSEWHERE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "#/info": lambda contract: contract["info"],
+    "#/paths": lambda contract: contract["paths"],
+    "#/components": lambda contract: contract["components"],
+    "#/components/securitySchemes/oauth2": lambda contract: contract["components"]["securitySchemes"]["oauth2"],
+    "#/components/securitySchemes/oauth2/flows": lambda contract: contract["components"]["securitySchemes"]["oauth2"][
+        "flows"
+    ],
+    "#/paths/~1orgs~1{org_id}/get/parameters/0": lambda contract: contract["paths"][ORG]["get"]["parameters"][0],
+    "#/paths/~1orgs~1{org_id}/get/parameters/0/schema": lambda contract: contract["paths"][ORG]["get"]["parameters"][0][
+        "schema"
+    ],
+    "#/components/pathItems/unused/get": lambda contract: in_unused(contract["components"], "pathItems", "get"),
+    "#/webhooks/unused/post": lambda contract: in_unused(contract, "webhooks", "post"),
+}
+
 COMPLAINTS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     *((rules(value), _OBJECT) for value in _NO_OBJECTS),
     *(
@@ -317,7 +351,10 @@ COMPLAINTS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (of(PLAN, security=[]), f"GET {PLAN}: x-claims needs an access token in each alternative"),
     (of(PLAN, security=[{"oauth2": []}, {}]), f"GET {PLAN}: x-claims needs an access token in each alternative"),
     (of(PLAN, security=[{"oauth2": []}, {"key": []}]), f"GET {PLAN}: x-claims needs an access token in each"),
-    (lambda contract: contract["paths"][PLAN].update({"x-claims": ALL}), f"{PLAN}: x-claims belongs to an operation"),
+    (
+        lambda contract: contract["paths"][PLAN].update({"x-claims": ALL}),
+        "#/paths/~1plan/x-claims: it belongs to an operation",
+    ),
     (lambda contract: contract.update({"x-claims": {}}), "#/x-claims: it must be an object"),
     (
         lambda contract: contract.update({"x-claims": {"org_id": {"equalsPathParameter": "org_id"}}}),
@@ -327,7 +364,20 @@ COMPLAINTS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
         lambda contract: contract.update({"x-claims": {"plan": {"equals": "free"}}}),
         f"GET {PLAN}: x-claims: no token can meet all that is required of 'plan'",
     ),
-    (rules({"plan": {"equals": "pro"}, "plan.name": {"equals": "a"}}), f"GET {PLAN}: x-claims: no token can meet all"),
+    (rules({"sub": {"equals": 5}}), f"GET {PLAN}: x-claims: no token can meet all that is required of 'sub'"),
+    (rules({"sub": {"contains": "ada"}}), f"GET {PLAN}: x-claims: no token can meet all that is required of 'sub'"),
+    *(
+        (rules({name: {"equals": "x"}}), f"#/paths/~1plan/get/x-claims: {name!r} is no claim for rules: {instead}")
+        for name, instead in _OF_OTHERS.items()
+    ),
+    *(
+        (lambda contract, at=at: at(contract).update({"x-claims": ALL}), f"{place}/x-claims: it belongs to an")
+        for place, at in ELSEWHERE.items()
+    ),
+    *(
+        (of(PLAN, **{name: ALL}), f"#/paths/~1plan/get/{name}: it means nothing: write `x-claims`")
+        for name in ("x-cliams", "x-required-claims", "x-token-claim", "x-claim-rules")
+    ),
     (rules({"plan": {"equals": "a", "contains": "b"}}), f"GET {PLAN}: x-claims: no token can meet all"),
     (of(PLAN, x_claim={"plan": {"equals": "pro"}}), "#/paths/~1plan/get/x-claim: it means nothing: write `x-claims`"),
     (of(PLAN, x_Claims={"plan": {}}), "#/paths/~1plan/get/x-Claims: it means nothing: write `x-claims`"),
@@ -405,3 +455,41 @@ def test_served_contract_says_what_is_needed(strict: httpx.Client) -> None:
     assert paths[ORG]["get"]["description"].endswith(f"{of_all}, and `org_id` is the path's `org_id`.")
     assert paths[MIXED]["get"]["description"].endswith(f"{of_all}.")
     assert "Needs an access token" not in paths[PUBLIC]["get"].get("description", "")
+
+
+def test_what_is_only_called_so_is_no_rule(tmp_path: Path) -> None:
+    contract = with_rules()
+    contract["components"]["schemas"]["Odd"] = {
+        "type": "object",
+        "properties": {"x-claims": {"type": "string"}, "x-max-age": {"type": "string"}},
+        "example": {"x-claims": "a"},
+    }
+    headers = {"x-claims": {"schema": {"type": "string"}}}
+    contract["paths"][PLAN]["get"]["responses"]["200"]["headers"] = headers
+    load_contract(written(contract, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "example"),
+    [
+        ("sub", {"type": "string"}, "auth0|abc"),
+        ("sub", {"type": "string", "pattern": r"^auth0\|[0-9]{2}$"}, None),
+        ("email", {"type": "string"}, "ada@example.com"),
+        ("name", {"type": "string"}, "a ö"),
+        ("without", {"type": "string"}, "self"),
+        ("number", {"type": "integer", "minimum": 5}, None),
+        ("id", {"type": "string", "format": "uuid"}, None),
+    ],
+)
+def test_contract_tests_pass_whatever_the_path_is_called(
+    tenant: Tenant, tmp_path: Path, name: str, schema: dict[str, Any], example: str | None
+) -> None:
+    contract = with_rules()
+    operation = contract["paths"][ORG]["get"]
+    contract["paths"] = {ORG: {"get": operation}}
+    operation["x-claims"] = {name: {"equalsPathParameter": "org_id"}}
+    operation["parameters"][0] |= {"schema": schema, **({"example": example} if example else {})}
+    with serving(contract, tmp_path, tenant) as url:
+        found = results(contract, url, tenant, examples=2)
+    assert list(failures(found)) == []
+    assert f"another {name}" in {result.check for result in found}

@@ -248,10 +248,13 @@ COMPLAINTS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (set_(security=[{"oauth2": []}, {"key": []}]), _NEEDS_TOKENS),
     (
         lambda contract: contract["paths"][STRONG].update({"x-max-age": 60}),
-        f"{STRONG}: x-max-age belongs to an operation",
+        "#/paths/~1api~1strong/x-max-age: it belongs to an operation",
     ),
-    (lambda contract: contract["paths"][STRONG].update({"x-acr-values": "a"}), f"{STRONG}: x-acr-values belongs to an"),
-    (lambda contract: contract.update({"x-max-age": 60}), "x-max-age belongs to an operation"),
+    (
+        lambda contract: contract["paths"][STRONG].update({"x-acr-values": "a"}),
+        "#/paths/~1api~1strong/x-acr-values: it belongs to an",
+    ),
+    (lambda contract: contract.update({"x-max-age": 60}), "#/x-max-age: it belongs to an operation"),
 ]
 
 

@@ -76,7 +76,7 @@ def test_token_with_another_defect_is_not_used(
     tenant: Tenant, bad: str | None, claims: Mapping[str, Any], why: str
 ) -> None:
     with pytest.raises(NotRun, match=f"the token that there is {why}"):
-        trusting(tenant, tenant.token(**claims)).token((), **changes(bad))
+        trusting(tenant, tenant.token(**claims)).token((), changes(bad))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_token_with_another_defect_is_not_used(
 )
 def test_token_with_just_this_defect_is_used(tenant: Tenant, bad: str | None, claims: Mapping[str, Any]) -> None:
     token = tenant.token(**claims)
-    assert trusting(tenant, token).token((), **changes(bad)) == token
+    assert trusting(tenant, token).token((), changes(bad)) == token
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from resource_server.contract.spec import (
     Contract,
     claim_rules,
     needs_access_token,
-    path_item,
+    operations,
     paths,
     scheme_kind,
     scheme_scopes,
@@ -36,7 +36,8 @@ _VALIDATORS = {
 
 _STEP_UP = ("x-acr-values", "x-max-age")
 _CLAIMS = "x-claims"
-OWN = (*_STEP_UP, _CLAIMS, *set(_VALIDATORS.values()), "x-openapi-router-controller", "x-body-name")
+_POLICY = (*_STEP_UP, _CLAIMS)
+OWN = (*_POLICY, *set(_VALIDATORS.values()), "x-openapi-router-controller", "x-body-name")
 """What has a meaning here."""
 
 _RESERVED = ("/ui", "/ui/", "/openapi.json", "/openapi.yaml")
@@ -52,7 +53,7 @@ def complaints(compiled: Compiled) -> Iterator[str]:
     for name, scheme in compiled.schemes.items():
         yield from _scheme_complaints(name, scheme)
     functions: dict[str, str] = {}
-    wrong = list(_claims_complaints(compiled.contract))
+    wrong = list(_policy_complaints(compiled.contract))
     yield from wrong
     for declared in compiled.operations():
         yield from _handler_complaints(declared, functions)
@@ -70,7 +71,8 @@ def _extension_complaints(contract: Contract) -> Iterator[str]:
         if not isinstance(node, dict) or kind not in ("document", "path item", "operation", "security scheme"):
             continue
         for name in (name for name in node if name.startswith("x-") and name not in OWN):
-            close = get_close_matches(_plain(name), alike, 1, 0.85)
+            close = get_close_matches(_plain(name), alike, 1, 0.8)
+            close += ["claims"] if "claim" in name.lower() and kind in ("document", "operation") else []
             if close:
                 yield f"{written((*pointer, name))}: it means nothing: write `{alike[close[0]]}`, or another name"
 
@@ -110,9 +112,6 @@ def _plain(name: str) -> str:
 
 
 def _path_complaints(contract: Contract) -> Iterator[str]:
-    for place, item in (("", contract), *((path, path_item(contract, path)) for path in paths(contract))):
-        for member in (name for name in (*_STEP_UP, *([_CLAIMS] if place else [])) if name in item):
-            yield f"{place}: {member} belongs to an operation, and is enforced nowhere else".removeprefix(": ")
     for path in paths(contract):
         if path in _RESERVED:
             yield f"{path}: this path is taken, by Swagger UI or the contract itself"
@@ -231,15 +230,40 @@ def _is_acr_values(value: object) -> bool:
     return isinstance(value, str) and bool(value.split()) and QUOTABLE.fullmatch(value) is not None
 
 
-def _claims_complaints(contract: Contract) -> Iterator[str]:
-    """What is no `x-claims`, wherever it stands."""
-    for kind, pointer, node in places(contract):
-        if kind not in ("document", "operation") or not isinstance(node, dict) or _CLAIMS not in node:
-            continue
-        try:
-            rules_of(node[_CLAIMS])
-        except ValueError as error:
-            yield f"{written((*pointer, _CLAIMS))}: {error}"
+def _policy_complaints(contract: Contract) -> Iterator[str]:
+    """What stands where nothing enforces it, and what is no `x-claims`."""
+    enforced = {id(operation) for *_, operation, _ in operations(contract)}
+    for pointer, node in _objects(contract):
+        for member in (name for name in _POLICY if name in node):
+            place = written((*pointer, member))
+            if id(node) not in enforced and (pointer or member != _CLAIMS):
+                yield f"{place}: it belongs to an operation, and is enforced nowhere else"
+            elif member == _CLAIMS:
+                try:
+                    rules_of(node[_CLAIMS])
+                except ValueError as error:
+                    yield f"{place}: {error}"
+
+
+def _objects(contract: Contract) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Each object of a document, but for those that name things by the document's own words, and for data."""
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), contract)]
+    while waiting:
+        pointer, node = waiting.pop()
+        if isinstance(node, dict):
+            if not pointer or pointer[-1] not in _NAMED:
+                yield pointer, node
+            waiting += (((*pointer, str(name)), each) for name, each in node.items() if name not in _DATA)
+        elif isinstance(node, list):
+            waiting += (((*pointer, str(index)), each) for index, each in enumerate(node))
+
+
+_NAMED = (
+    *("properties", "patternProperties", "dependentSchemas", "$defs", "definitions", "schemas", "mapping"),
+    *("headers", "parameters", "responses", "requestBodies", "securitySchemes", "links", "encoding", "content"),
+    *("variables", "scopes"),
+)
+_DATA = ("example", "examples", "default", "enum", "const", _CLAIMS)
 
 
 def _rule_complaints(declared: Declared, compiled: Compiled) -> Iterator[str]:
@@ -258,7 +282,9 @@ def _rule_complaints(declared: Declared, compiled: Compiled) -> Iterator[str]:
                 "integer, of style simple: name one, or write it in the operations that have it"
             )
     fixed = [rule for rule in rules if rule.keyword != EQUALS_PATH_PARAMETER]
-    if contradicted := unmet(fixed, good_claims(fixed, {}), {}):
+    good = good_claims(fixed, {})
+    contradicted = unmet(fixed, good, {}) or ([] if isinstance(good.get("sub", ""), str) else ["sub"])
+    if contradicted:
         yield f"{name}: {_CLAIMS}: no token can meet all that is required of {contradicted[0]!r}"
 
 

@@ -19,7 +19,7 @@ from resource_server.tokens.rules import EQUALS_PATH_PARAMETER, ClaimRule
 
 _OTHERS = "Needs other credentials"
 _OPEN = "Needs no token."
-_MEMBERS = {"oauth2": "x-tokenInfoFunc", "bearer": "x-bearerInfoFunc"}
+_MEMBERS = {"oauth2": "x-tokenInfoFunc", "openIdConnect": "x-tokenInfoFunc", "bearer": "x-bearerInfoFunc"}
 
 
 def operations_for(token: AccessToken | None, contract: Contract, settings: Settings) -> Iterator[Finding]:

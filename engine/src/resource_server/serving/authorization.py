@@ -3,7 +3,7 @@
 Each operation finds the token that its request presents, has its requirements verified, and refuses with a challenge.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -41,6 +41,7 @@ class Authorization:
         resource: What it belongs to.
         operation: What else the contract says of it.
         rules: What must hold of the claims of an access token.
+        integers: The parameters of its path that are whole numbers.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class Authorization:
         schemes_by_name: Mapping[str, Mapping[str, Any]],
         resource: ProtectedResource,
         operation: Mapping[str, Any] = MappingProxyType({}),
+        *,
         rules: Sequence[ClaimRule] = (),
+        integers: Collection[str] = (),
     ) -> None:
         self._verify = Requirements(SECURITY_MAP).verification(security, schemes_by_name)
         schemes = [schemes_by_name[name] for requirement in security for name in requirement]
@@ -63,6 +66,7 @@ class Authorization:
         self._acr_values: str | None = operation.get("x-acr-values")
         self._max_age: int | None = operation.get("x-max-age")
         self._rules = rules
+        self._integers = integers
         self._needs_token = needs_access_token(security, schemes_by_name)
 
     async def __call__(self, exchange: Exchange) -> None:
@@ -116,8 +120,10 @@ class Authorization:
 
     def _check(self, token: AccessToken, path: Mapping[str, str]) -> None:
         """Check what the contract requires of an access token beside scopes."""
-        if self._rules and (claims := unmet(self._rules, token, path)):
-            raise InsufficientClaims(claims)
+        if self._rules:
+            as_handled = {name: _usual(text) if name in self._integers else text for name, text in path.items()}
+            if claims := unmet(self._rules, token, as_handled):
+                raise InsufficientClaims(claims)
         if self._acr_values is not None or self._max_age is not None:
             self._validator.require_authentication(token, self._acr_values, self._max_age)
 
@@ -140,6 +146,14 @@ class Authorization:
             method=scope["method"],
             url=f"{self._url}{path.decode('latin-1')}",
         )
+
+
+def _usual(text: str) -> str:
+    """A whole number as it is usually written, which is the one that the handler gets."""
+    try:
+        return str(int(text))
+    except ValueError:  # which validation will refuse
+        return text
 
 
 def _access_token(token_info: Any) -> AccessToken | None:

@@ -169,9 +169,16 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
             operation = OpenAPIOperation(declared.method.lower(), declared.path, shadow, resolver)
             authorization = None
             if declared.security:
-                rules = claim_rules(compiled.contract, declared.operation)
+                of_path = [each for each in declared.parameters if each["in"] == "path"]
                 authorization = Authorization(
-                    declared.security, compiled.schemes, self._resource, declared.operation, rules
+                    declared.security,
+                    compiled.schemes,
+                    self._resource,
+                    declared.operation,
+                    rules=claim_rules(compiled.contract, declared.operation),
+                    integers=[
+                        each["name"] for each in of_path if compiled.types.of(each.get("schema")) == ("integer",)
+                    ],
                 )
             plan = Plan(declared, operation, compiled, base=base, authorization=authorization, options=options)
             if len(operations) <= _PREPARED:

@@ -58,8 +58,7 @@ def rules_of(required: Any) -> list[ClaimRule]:
     if not isinstance(required, Mapping) or not required:
         raise ValueError(f"it must be an object, {_LIKE}")
     for claim, requirement in required.items():
-        if not isinstance(claim, str) or not QUOTABLE.fullmatch(claim):
-            raise ValueError(f"{claim!r} can't be named in a challenge: use ASCII without quotes and backslashes")
+        _check_name(claim)
         if not isinstance(requirement, Mapping) or not requirement:
             raise ValueError(f"say what {claim!r} must be, {_LIKE}")
         for keyword, value in requirement.items():
@@ -70,6 +69,22 @@ def rules_of(required: Any) -> list[ClaimRule]:
                 raise ValueError(f"{claim!r}: {keyword} takes {KEYWORDS[keyword].takes}")
     return [ClaimRule(claim, *each) for claim, requirement in required.items() for each in requirement.items()]
 
+
+def _check_name(claim: Any) -> None:
+    if not isinstance(claim, str) or not QUOTABLE.fullmatch(claim):
+        raise ValueError(f"{claim!r} can't be named in a challenge: use ASCII without quotes and backslashes")
+    if instead := _ELSEWHERE.get(claim.partition(".")[0]):
+        raise ValueError(f"{claim!r} is no claim for rules: {instead}")
+
+
+_VALIDATOR = "the validator checks it; for an issuer's own rules there is security.token_info"
+_ELSEWHERE = {
+    **dict.fromkeys(("iss", "aud", "exp", "nbf", "iat", "cnf", "nonce", "events"), _VALIDATOR),
+    **dict.fromkeys(("scope", "scp"), "name scopes in security"),
+    "acr": "write x-acr-values",
+    "auth_time": "write x-max-age",
+}
+"""By the claim, what there is for it."""
 
 _LIKE = "like `org_id: {equalsPathParameter: org_id}` or `plan: {oneOf: [pro, team]}`"
 
@@ -82,7 +97,7 @@ def unmet(rules: Iterable[ClaimRule], claims: Claims, path: Mapping[str, str]) -
 def good_claims(rules: Collection[ClaimRule], claims: Claims) -> Claims:
     """Claims that meet the rules, as far as some can, made of others; what a path decides is left as it is."""
     made = copy.deepcopy(claims)
-    for claim in dict.fromkeys(rule.claim for rule in rules):
+    for claim in sorted({rule.claim for rule in rules}, key=len):  # what others are within comes first
         own = [rule for rule in rules if rule.claim == claim and rule.keyword != EQUALS_PATH_PARAMETER]
         good = _good_value(own, claim_at(made, claim))
         if good is not None:
@@ -108,7 +123,7 @@ def _good_value(rules: Collection[ClaimRule], found: Any) -> Any:
 def set_claim(claims: Claims, name: str, value: Any) -> None:
     """Set a claim where `claim_at` finds it; of a name that is a URL only what follows its last slash has parts.
 
-    Where a part of the way is something else than an object, nothing is set.
+    Where a part of the way is something else than an object, the claim is called by its whole name.
     """
     start = name.rfind("/") + 1
     first, *parts = name[start:].split(".")
@@ -116,6 +131,7 @@ def set_claim(claims: Claims, name: str, value: Any) -> None:
     for part in way[:-1]:
         holder = holder.setdefault(part, {})
         if not isinstance(holder, dict):
+            claims[name] = value
             return
     holder[way[-1]] = value
 

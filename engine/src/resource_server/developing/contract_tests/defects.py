@@ -53,9 +53,9 @@ def token(name: str, make: Callable[[Material], str], *, by_issuer: bool = False
     return Defect(name, INVALID_TOKEN, lambda material: field(f"Bearer {make(material)}"), by_issuer=by_issuer)
 
 
-def claim(name: str, **changes: Callable[[], Any]) -> Defect:
+def claim(name: str, /, **changes: Callable[[], Any]) -> Defect:
     """A token that the issuer has really signed, with a claim that must be refused."""
-    made = lambda material: material.signed(**{claim: value() for claim, value in changes.items()})  # noqa: E731
+    made = lambda material: material.signed({claim: value() for claim, value in changes.items()})  # noqa: E731
     return token(name, made, by_issuer=True)
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from resource_server.developing.contract_tests.operations import ANY_CALLER, Caller
@@ -59,9 +60,9 @@ class Material:
         self.scopes = scopes
         self.caller = caller
 
-    def signed(self, *, without: Sequence[frozenset[str]] = (), **changes: Any) -> str:
+    def signed(self, changes: Mapping[str, Any] = MappingProxyType({}), without: Sequence[frozenset[str]] = ()) -> str:
         """A token that the issuer has signed, as `Trust.token` gives it."""
-        return self._trust.token(self.scopes, without=without, caller=self.caller, **changes)
+        return self._trust.token(self.scopes, changes, without=without, caller=self.caller)
 
     @cached_property
     def prover(self) -> Forger:

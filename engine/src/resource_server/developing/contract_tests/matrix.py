@@ -84,6 +84,8 @@ def _rule_defects(caller: Caller) -> Iterator[Defect]:
 
 def _bad_values(rule: ClaimRule) -> Iterator[tuple[str, Any]]:
     """Values that a rule must refuse, and what to call them."""
+    if rule.keyword in ("contains", "containsOneOf"):
+        yield f"{rule.claim} as a text", " ".join(map(str, values_of(rule.value)))
     if rule.keyword == "contains":
         values = values_of(rule.value)
         for each in values:
@@ -127,7 +129,7 @@ def _scope_rows(operation: str, required: Requirements) -> Iterator[Row]:
 
 def _lacking(alternatives: Sequence[frozenset[str]], material: Material) -> Credentials:
     try:
-        token = material.signed(scope=" ".join([*material.scopes, _PROBE]))
+        token = material.signed({"scope": " ".join([*material.scopes, _PROBE])})
     except NotRun:
         token = material.signed(without=alternatives)
     return field(f"Bearer {token}")

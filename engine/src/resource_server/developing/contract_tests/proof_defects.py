@@ -20,7 +20,7 @@ Claims = Mapping[str, Callable[[str], Any]]
 
 
 def _bound(material: Material) -> str:
-    return material.signed(cnf=material.prover.cnf)
+    return material.signed({"cnf": material.prover.cnf})
 
 
 def presented(

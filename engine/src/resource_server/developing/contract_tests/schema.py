@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import hypothesis
@@ -98,7 +99,10 @@ def fixed(contract: Contract) -> Contract:
         if names[operation.label]:
             item = view["paths"][operation.path]
             declared = item[operation.method]
-            values = _case(operation).path_parameters
+            values = {  # Schemathesis has quoted texts
+                name: unquote(value) if isinstance(value, str) else value
+                for name, value in _case(operation).path_parameters.items()
+            }
             declared["parameters"] = [
                 {**each, "schema": {**each["schema"], "enum": [values[each["name"]]]}}
                 if each["in"] == "path" and each["name"] in names[operation.label]

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from resource_server.developing.contract_tests.operations import ANY_CALLER, Caller, Requirements
@@ -44,18 +45,18 @@ class Trust:
     def token(
         self,
         scopes: Collection[str],
+        changes: Mapping[str, Any] = MappingProxyType({}),
         *,
         without: Sequence[frozenset[str]] = (),
         caller: Caller = ANY_CALLER,
-        **changes: Any,
     ) -> str:
         """A token that the issuer has signed, and which is good but for the changed claims.
 
         Args:
             scopes: What it grants.
+            changes: Claims in place of good ones.
             without: Sets of scopes of which it grants none completely.
             caller: What it says of who calls.
-            changes: Claims in place of good ones.
 
         Raises:
             NotRun: No source has one. A token with another defect, too, would be refused for the wrong reason.
