@@ -36,7 +36,8 @@ def test_contracts_are_valid(path: Any) -> None:
 scalars = st.one_of(st.sampled_from(["pro", "", 1, 1.5, True, False]), st.none(), st.just({}), st.just([]))
 values = scalars | st.lists(scalars, max_size=2) | st.just([["a"]])
 requirements = st.dictionaries(st.sampled_from([*KEYWORDS, "equal", "$ref"]), values, max_size=2) | values
-claims = st.dictionaries(st.sampled_from(["plan", "a.b", "https://example.com/x", "", 'a"b', "ä", "a b"]), requirements)
+names = ["plan", "a.b", "iss", "acr.x", "issuer", "cnf", "https://example.com/x", "", 'a"b', "ä", "a b"]
+claims = st.dictionaries(st.sampled_from(names), requirements)
 
 
 @given(claims | values)

@@ -170,15 +170,14 @@ class FlaskApp(connexion.FlaskApp):  # type: ignore[misc]  # Connexion's classes
             authorization = None
             if declared.security:
                 of_path = [each for each in declared.parameters if each["in"] == "path"]
+                whole = [each["name"] for each in of_path if compiled.types.of(each.get("schema")) == ("integer",)]
                 authorization = Authorization(
                     declared.security,
                     compiled.schemes,
                     self._resource,
                     declared.operation,
                     rules=claim_rules(compiled.contract, declared.operation),
-                    integers=[
-                        each["name"] for each in of_path if compiled.types.of(each.get("schema")) == ("integer",)
-                    ],
+                    integers=whole,
                 )
             plan = Plan(declared, operation, compiled, base=base, authorization=authorization, options=options)
             if len(operations) <= _PREPARED:
