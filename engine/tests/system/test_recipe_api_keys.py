@@ -162,6 +162,12 @@ def test_database_has_no_key(house: Path, key: str) -> None:
         assert database.execute("SELECT count(*) FROM keys").fetchone() != (0,)
 
 
+def test_contract_tests_pass_with_a_key(house: Path, key: str) -> None:
+    environ = {"PORT": "0", "DATABASE": str(house / "keys.sqlite3")}
+    passed = run(api("contract", "--examples", "2", "--credential", f"key={key}"), environ, house, seconds=110)
+    assert passed.returncode == 0, passed.stdout
+
+
 def test_recipe_is_written_as_a_house_is(house: Path) -> None:
     for command in (["ruff", "check", "security"], ["ruff", "format", "--check", "security"], ["mypy", "security"]):
         told = run([sys.executable, "-m", *command], cwd=house)

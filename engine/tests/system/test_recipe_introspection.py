@@ -235,6 +235,11 @@ def test_what_can_be_no_token_is_refused_unasked(call: Served, issuing: Issuing,
     assert not issuing.asked
 
 
+def late(seconds: float, answer: Any) -> Any:
+    time.sleep(seconds)
+    return answer
+
+
 FAILURES: dict[str, Callable[[], Any]] = {
     "an error": lambda: ("", 500),
     "another place": lambda: flask.redirect("http://127.0.0.1:1/"),
@@ -248,8 +253,8 @@ FAILURES: dict[str, Callable[[], Any]] = {
     "no active": lambda: {"sub": "ada"},
     "active, as a text": lambda: {"active": "true"},
     "active, as a number": lambda: {"active": 1},
-    "too late": lambda: time.sleep(8) or "",
-    "a little at a time": lambda: flask.Response((time.sleep(0.5) or " " for _ in range(20)), mimetype="text/plain"),
+    "too late": lambda: late(8, ""),
+    "a little at a time": lambda: flask.Response((late(0.5, " ") for _ in range(20)), mimetype="text/plain"),
 }
 
 
@@ -283,7 +288,7 @@ def test_a_hundred_requests_with_one_token_ask_once_though_the_first_client_leav
     call: Served, issuing: Issuing
 ) -> None:
     token = issuing.token()
-    issuing.misbehave = lambda: time.sleep(1.5) or {"active": True, **issuing.tokens[token]}
+    issuing.misbehave = lambda: late(1.5, {"active": True, **issuing.tokens[token]})
     with pytest.raises(httpx.ReadTimeout):
         CLIENT.get(f"{call.url}/api/private", headers={"Authorization": f"Bearer {token}"}, timeout=0.2)
     with ThreadPoolExecutor(99) as pool:
@@ -338,8 +343,9 @@ def test_made_up_tokens_push_out_no_good_one(briefly: Served, issuing: Issuing) 
         ({"INTROSPECTION_URL": f"http://127.0.0.1:{free_port()}/"}, 503),  # where nothing listens
         ({"INTROSPECTION_URL": ""}, 401),
         ({"DPOP": "required", "PUBLIC_URL": "https://api.example.com"}, 401),
+        ({"MTLS": "required", "CLIENT_CERTIFICATE_HEADER": "Client-Cert", "TRUSTED_PROXIES": "127.0.0.1"}, 401),
     ],
-    ids=["wrong secret", "endpoint down", "not set", "bound tokens only"],
+    ids=["wrong secret", "endpoint down", "not set", "tokens bound to keys", "tokens bound to certificates"],
 )
 def test_setting_decides(house: Path, issuing: Issuing, endpoint: str, changed: dict[str, str], status: int) -> None:
     with served(house, variables(issuing.issuer, endpoint, **changed)) as call:
