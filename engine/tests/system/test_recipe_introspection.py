@@ -242,6 +242,7 @@ def late(seconds: float, answer: Any) -> Any:
 
 FAILURES: dict[str, Callable[[], Any]] = {
     "an error": lambda: ("", 500),
+    "an error that looks like an answer": lambda: ({"active": False}, 500),
     "another place": lambda: flask.redirect("http://127.0.0.1:1/"),
     "not who may ask": lambda: ({"error": "invalid_client"}, 401),
     "HTML": lambda: "<html>",
@@ -295,6 +296,26 @@ def test_a_hundred_requests_with_one_token_ask_once_though_the_first_client_leav
         answers = list(pool.map(lambda _: call(token).status_code, range(99)))
     assert answers == [200] * 99
     assert issuing.asked == {token: 1}
+
+
+def test_request_that_is_cancelled_leaves_the_others_their_answer(house: Path, issuing: Issuing, endpoint: str) -> None:
+    token = issuing.token()
+    issuing.misbehave = lambda: late(1, {"active": True, **issuing.tokens[token]})
+    program = f"""
+import asyncio
+from security.introspection import Introspection
+
+async def main():
+    asked = Introspection({endpoint!r}, ("api", {SECRET!r}), audience={AUDIENCE!r}, issuers=[{issuing.issuer!r}])
+    first, second = (asyncio.create_task(asked.claims({token!r})) for _ in range(2))
+    await asyncio.sleep(0.3)
+    first.cancel()
+    print((await second)["sub"])
+
+asyncio.run(main())
+"""
+    told = run([sys.executable, "-c", program], {"NO_PROXY": "127.0.0.1"}, house)
+    assert told.stdout == "ada\n", told.stderr
 
 
 def test_token_that_is_kept_ends_when_it_expires(call: Served, issuing: Issuing) -> None:
