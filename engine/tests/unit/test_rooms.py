@@ -132,6 +132,7 @@ def test_public_names_are_these() -> None:
         "Credentials",
         "DPoP",
         "IssuerResolver",
+        "IssuerUnavailable",
         "MutualTLS",
         "Nonces",
         "SQLiteReplays",

@@ -66,8 +66,9 @@ class Edge:
         names = {name for name, _ in answer.fields}
         fields = [*answer.fields, *exchange.fields]
         fields += [field for field in _SAFE if field[0] not in names]
-        if _PRIVATE[0] not in names and exchange.field(b"authorization") is not None:
-            fields.append(_PRIVATE)  # RFC 9111, section 3.5: what was answered to a token stays out of caches
+        for_somebody = exchange.field(b"authorization") is not None or exchange.context.get("token_info")
+        if for_somebody and _PRIVATE[0] not in names:
+            fields.append(_PRIVATE)  # RFC 9111, section 3.5: a shared cache knows of Authorization only, not of keys
         fields.append((b"x-request-id", exchange.record["request_id"].encode("latin-1")))
         if self._cors and (origin := exchange.field(b"origin")) is not None:
             headers = MutableHeaders(raw=fields)

@@ -4,7 +4,7 @@ from resource_server.tokens.certificates import MutualTLS
 from resource_server.tokens.claims import AccessToken
 from resource_server.tokens.credentials import CREDENTIALS, Credentials, credentials_of
 from resource_server.tokens.dpop import DPoP
-from resource_server.tokens.errors import AccessDenied, SecurityError
+from resource_server.tokens.errors import AccessDenied, IssuerUnavailable, SecurityError
 from resource_server.tokens.issuers import IssuerResolver
 from resource_server.tokens.nonces import Nonces
 from resource_server.tokens.replays import SQLiteReplays
@@ -19,6 +19,7 @@ __all__ = [
     "Credentials",
     "DPoP",
     "IssuerResolver",
+    "IssuerUnavailable",
     "MutualTLS",
     "Nonces",
     "SQLiteReplays",
