@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
-Answer = tuple[int, bytes]
+Answer = tuple[int, bytes | Iterator[bytes]]
 
 
 @dataclass
@@ -51,9 +51,11 @@ def relay(target: str = "", port: int = 0) -> Iterator[Relay]:
             status, answered = found.pass_on(self.command, request)
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answered)))
+            if isinstance(answered, bytes):
+                self.send_header("Content-Length", str(len(answered)))
             self.end_headers()
-            self.wfile.write(answered)
+            for part in [answered] if isinstance(answered, bytes) else answered:
+                self.wfile.write(part)
 
         do_POST = do_GET  # noqa: N815  # as the library has it
 
