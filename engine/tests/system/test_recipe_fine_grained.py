@@ -186,3 +186,10 @@ def test_owner_deletes(tenant: Tenant, messages: str) -> None:
 def test_tests_of_the_page_pass(house: Path) -> None:
     ended = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_messages.py"], cwd=house)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_linters_of_the_house_pass_the_page(house: Path) -> None:
+    files = ["api", "security", "tests"]
+    for command in (["check", *files], ["format", "--check", *files]):
+        ended = run([sys.executable, "-m", "ruff", *command], cwd=house)
+        assert ended.returncode == 0, ended.stdout

@@ -17,7 +17,7 @@ from fastmcp.client.transports import StreamableHttpTransport
 
 from resource_server.tokens.jwt import SignedJWT
 from tests.nodepeers import node
-from tests.processes import Running, api, running
+from tests.processes import Running, api, run, running
 from tests.recipes import carried_out
 from tests.relays import Relay, relay
 from tests.serving import free_port
@@ -214,3 +214,10 @@ def test_while_keys_cannot_be_had_nobody_is_sent_to_log_in(world: World, house: 
     with tools(house, tenant.url, world.issuer.url, world.api.url, port):
         assert post(tenant.token(aud=MCP_URL), port).status_code == 500
         assert post(user_token(world.issuer.target, "ada", MCP_URL), port).status_code == 401
+
+
+def test_linters_of_the_house_pass_the_page(house: Path) -> None:
+    files = ["tools.py"]
+    for command in (["check", *files], ["format", "--check", *files]):
+        ended = run([sys.executable, "-m", "ruff", *command], cwd=house)
+        assert ended.returncode == 0, ended.stdout

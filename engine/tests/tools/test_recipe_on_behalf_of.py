@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import secrets
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +18,7 @@ import pytest
 from resource_server.tokens.jwt import SignedJWT
 from tests.houses import house as make_house
 from tests.nodepeers import node
-from tests.processes import Running, api, running
+from tests.processes import Running, api, run, running
 from tests.recipes import carried_out
 from tests.relays import Relay, Request, relay
 from tests.serving import free_port
@@ -264,3 +265,10 @@ def test_issuer_and_archive_that_are_down(house: Path, issuer: str, token: str) 
             assert code(answer) == (503, "service_unavailable")
             assert answer.headers["retry-after"] == "5"
             assert re.fullmatch(r"The authorization server can't .*|Another API .*", answer.json()["detail"])
+
+
+def test_linters_of_the_house_pass_the_page(house: Path) -> None:
+    files = ["api", "security"]
+    for command in (["check", *files], ["format", "--check", *files]):
+        ended = run([sys.executable, "-m", "ruff", *command], cwd=house)
+        assert ended.returncode == 0, ended.stdout
