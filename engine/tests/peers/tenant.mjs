@@ -6,12 +6,15 @@
 //   POST /u/login/<uid>  username=ada                                      -> 303 to /authorize/<uid>
 //   GET  /authorize/<uid>                                                  -> 303 to redirect_uri?code=…
 //   POST /oauth/token  grant_type=authorization_code, client_id, code, redirect_uri, code_verifier
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+//
+// With `--exchange AUDIENCE` that API may exchange tokens that were issued for it (RFC 8693), as client `exchange-1`, the
+// next as `exchange-2`. Nobody may on behalf of `eve`.
+import { createPublicKey, generateKeyPairSync, randomBytes, verify } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
-import { Provider } from 'oidc-provider';
+import { errors, Provider } from 'oidc-provider';
 
 const defaultRedirect = 'http://127.0.0.1:3010/ui/oauth2-redirect.html';
 const { values: options } = parseArgs({
@@ -19,6 +22,7 @@ const { values: options } = parseArgs({
     port: { type: 'string', default: '0' },
     profile: { type: 'string', default: 'auth0' },
     scope: { type: 'string', default: 'read:messages' },
+    exchange: { type: 'string', multiple: true, default: [] },
     'redirect-uri': { type: 'string', multiple: true, default: [defaultRedirect] },
   },
 });
@@ -46,6 +50,7 @@ if (!profile) throw new TypeError(`--profile must be one of ${Object.keys(profil
 function shapeToken(ctx, { kind, aud, scopes }, token) {
   const machine = kind === 'ClientCredentials';
   if (machine) token.payload.sub += '@clients';
+  if (ctx.oidc.actor) token.payload.act = ctx.oidc.actor;
   if (scopes.has('openid')) token.payload.aud = [aud, `${ctx.oidc.issuer}userinfo`];
   Object.assign(token, profile(token, machine));
 }
@@ -79,10 +84,50 @@ async function grantWithoutConsent({ oidc }) {
 
 const signingKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
 
-const machineClient = (client_id) => ({
+const tokenExchange = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const accessToken = 'urn:ietf:params:oauth:token-type:access_token';
+const exchangers = new Map(options.exchange.map((audience, index) => [`exchange-${index + 1}`, audience]));
+
+function subjectOf(token) {
+  const [header, payload, signature] = token.split('.');
+  const signed = signature && verify(
+    'RSA-SHA256',
+    `${header}.${payload}`,
+    createPublicKey({ key: signingKey, format: 'jwk' }),
+    Buffer.from(signature, 'base64url'),
+  );
+  const claims = signed ? JSON.parse(Buffer.from(payload, 'base64url')) : {};
+  if (!(claims.exp > Date.now() / 1000)) throw new errors.InvalidRequest('the subject token is not good');
+  return claims;
+}
+
+async function exchange(ctx) {
+  const { client, params } = ctx.oidc;
+  const subject = subjectOf(params.subject_token ?? '');
+  const scopes = (params.scope ?? '').split(' ');
+  if (params.subject_token_type !== accessToken || ![subject.aud].flat().includes(exchangers.get(client.clientId))) {
+    throw new errors.InvalidRequest('the subject token is not for this client');
+  }
+  // What it says of the token must reach nobody.
+  if (subject.sub === 'auth0|eve') throw new errors.AccessDenied(`not on behalf of ${params.subject_token}`);
+  if (!scopes.every((scope) => apiScopes.includes(scope))) throw new errors.InvalidScope('no such scope', params.scope);
+  const info = { ...describeApi(ctx, params.audience, client), scope: scopes.join(' ') };
+  const token = new provider.AccessToken({ accountId: subject.sub, client, gty: 'exchange', scope: info.scope });
+  token.resourceServer = new provider.ResourceServer(params.audience, info);
+  ctx.oidc.actor = { sub: client.clientId, ...(subject.act && { act: subject.act }) };
+  ctx.body = {
+    access_token: await token.save(),
+    issued_token_type: accessToken,
+    token_type: 'Bearer',
+    expires_in: token.expiration,
+    scope: info.scope,
+  };
+}
+
+const machineClient = (client_id, grant_type = 'client_credentials') => ({
   client_id,
   client_secret: 'machine-secret',
-  grant_types: ['client_credentials'],
+  grant_types: [grant_type],
   response_types: [],
   redirect_uris: [],
 });
@@ -100,7 +145,12 @@ const configuration = {
     userinfo: '/userinfo',
     jwks: '/.well-known/jwks.json',
   },
-  clients: [machineClient('machine'), machineClient('machine-unscoped'), spaClient],
+  clients: [
+    machineClient('machine'),
+    machineClient('machine-unscoped'),
+    ...[...exchangers.keys()].map((name) => machineClient(name, tokenExchange)),
+    spaClient,
+  ],
   clientBasedCORS: (ctx, origin, client) => client.redirectUris.some((uri) => new URL(uri).origin === origin),
   findAccount: (ctx, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
   loadExistingGrant: grantWithoutConsent,
@@ -129,6 +179,8 @@ const server = createServer().listen(Number(options.port), '127.0.0.1');
 await once(server, 'listening');
 const issuer = `http://127.0.0.1:${server.address().port}/`;
 const provider = new Provider(issuer, configuration);
+const exchangeParams = ['audience', 'scope', 'subject_token', 'subject_token_type'];
+if (exchangers.size) provider.registerGrantType(tokenExchange, exchange, exchangeParams);
 
 provider.use(async (ctx, next) => {
   if (!ctx.path.startsWith('/u/login/')) return next();

@@ -73,7 +73,7 @@ def refusal(api: httpx.Client, headers: dict[str, str]) -> tuple[int, str]:
     return response.status_code, str(response.json().get("code"))
 
 
-def user_token(issuer: str, user: str) -> str:
+def user_token(issuer: str, user: str, audience: str = AUDIENCE) -> str:
     """Log in with authorization code and PKCE, as a browser without JavaScript would."""
     with httpx.Client(base_url=issuer, trust_env=False) as browser:
         request = {
@@ -81,7 +81,7 @@ def user_token(issuer: str, user: str) -> str:
             "client_id": "spa",
             "redirect_uri": REDIRECT,
             "scope": "openid read:messages",
-            "audience": AUDIENCE,
+            "audience": audience,
             "state": "state",
             "code_challenge": urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode(),
             "code_challenge_method": "S256",
