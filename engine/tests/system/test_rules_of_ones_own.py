@@ -7,6 +7,7 @@ import httpx
 import pytest
 import yaml
 
+from resource_server.tokens.jwt import SignedJWT
 from tests.houses import house as make_house
 from tests.processes import DOCS, api, run, running
 from tests.serving import free_port
@@ -95,6 +96,20 @@ def test_token_of_the_development_issuer_has_the_claims_that_the_contract_requir
     assert answers[1].json()["code"] == "insufficient_claims"
     assert answers[1].json()["detail"].startswith("The access token lacks a claim that this operation requires, or has")
     assert "Only where {org_id} is org_1." in examined.stdout
+
+
+def test_who_a_token_of_the_development_issuer_is_of_does_not_depend_on_the_contract(tmp_path: Path) -> None:
+    house = make_house(tmp_path / "house")
+    contract = yaml.safe_load((house / "openapi.yaml").read_text())
+    contract["paths"]["/api/private"]["get"]["x-claims"] = {"sub": {"equals": "auth0|eve"}, "plan": {"equals": "pro"}}
+    (house / "openapi.yaml").write_text(yaml.safe_dump(contract, sort_keys=False))
+    environ = {"PORT": str(free_port())}
+    with running(api("run"), environ, cwd=house) as process:
+        process.wait_for("Swagger UI")
+        token = run(api("token"), environ, cwd=house).stdout.strip()
+    claims = SignedJWT.parse(token).claims
+    assert claims["plan"] == "pro"
+    assert claims["sub"].endswith("@clients")
 
 
 def test_contract_tests_pass_with_x_claims(claiming: Path, tmp_path: Path) -> None:

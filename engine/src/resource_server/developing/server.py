@@ -126,10 +126,16 @@ def _rules(contract: Contract) -> Iterator[ClaimRule]:
         found = parameters(contract, path_item(contract, path), operation)
         examples = {each["name"]: _example(contract, each) for each in found if each["in"] == "path"}
         for rule in claim_rules(contract, operation):
+            if rule.claim in _OF_WHO_ASKS:
+                continue
             if rule.keyword != EQUALS_PATH_PARAMETER:
                 yield rule
             elif (example := examples.get(rule.value)) is not None:
                 yield ClaimRule(rule.claim, "equals", str(example))
+
+
+_OF_WHO_ASKS = ("sub", "azp", "client_id", "gty")
+"""Claims that no contract decides on."""
 
 
 def _example(contract: Contract, parameter: Mapping[str, Any]) -> Any:
