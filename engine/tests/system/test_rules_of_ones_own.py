@@ -112,6 +112,20 @@ def test_who_a_token_of_the_development_issuer_is_of_does_not_depend_on_the_cont
     assert claims["sub"].endswith("@clients")
 
 
+@pytest.mark.parametrize("command", [["doctor"], ["contract"], ["serve", "--port", "0"]], ids=" ".join)
+def test_rules_that_mean_nothing_are_told_by_each_command(tmp_path: Path, command: list[str]) -> None:
+    house = make_house(tmp_path / "house")
+    contract = yaml.safe_load((house / "openapi.yaml").read_text())
+    contract["paths"]["/api/private"]["get"]["x-claims"] = {"plan": {"equal": "pro"}}
+    (house / "openapi.yaml").write_text(yaml.safe_dump(contract, sort_keys=False))
+    tenant = {"AUTH0_DOMAIN": "http://127.0.0.1:9/", "AUTH0_AUDIENCE": "https://api.example.com"}
+    ended = run(api(*command), tenant, cwd=house)
+    assert ended.returncode in (1, 2)
+    said = " ".join((ended.stdout + ended.stderr).split())
+    assert "x-claims: 'plan': 'equal' means nothing: write equals" in said
+    assert "Traceback" not in said
+
+
 def test_contract_tests_pass_with_x_claims(claiming: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     passed = run(api("contract", "--examples", "5", "--json", str(report)), {"PORT": "0"}, cwd=claiming)

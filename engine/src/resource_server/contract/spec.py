@@ -81,10 +81,16 @@ def referred(contract: Contract, target: str) -> Any:
 
 
 def claim_rules(contract: Contract, operation: Mapping[str, Any] = MappingProxyType({})) -> tuple[ClaimRule, ...]:
-    """What a contract requires of claims, and an operation in addition; for operations that take access tokens."""
-    return tuple(
-        rule for holder in (contract, operation) if "x-claims" in holder for rule in rules_of(holder["x-claims"])
-    )
+    """What a contract requires of claims, and an operation in addition; for operations that take access tokens.
+
+    Raises:
+        ContractError: It can't be enforced.
+    """
+    holders = [holder for holder in (contract, operation) if "x-claims" in holder]
+    try:
+        return tuple(rule for holder in holders for rule in rules_of(holder["x-claims"]))
+    except ValueError as error:
+        raise ContractError(f"x-claims: {error}") from error
 
 
 def parameters(contract: Contract, item: Mapping[str, Any], operation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
