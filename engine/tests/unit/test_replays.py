@@ -68,8 +68,15 @@ def test_proof_of_a_client_whose_clock_is_off_is_used_once(store: Store) -> None
 
 def test_of_many_threads_one_uses_a_proof(store: Store) -> None:
     memory, ends = store(), until()
+
+    def use(number: int) -> bool:
+        for _ in range(20):  # as clients do: a busy disk takes longer than a request waits
+            with suppress(ReplaysUnavailable):
+                return memory.use(b"%d" % (number // 8), ends)
+        raise AssertionError("it can't be used at all")
+
     with ThreadPoolExecutor(8) as threads:
-        used = list(threads.map(lambda number: memory.use(b"%d" % (number // 8), ends), range(400)))
+        used = list(threads.map(use, range(400)))
     assert used.count(True) == 50
 
 
