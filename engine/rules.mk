@@ -38,7 +38,7 @@ endif
 
 test-all: $(if $(AFTER_TEST),,test) ## Run those as well that need browsers, compilers, Node and other servers
 ifneq ($(TESTS),)
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-system test-tools
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-system test-tools $(if $(SAMPLE),proof)
 endif
 
 proof: $(DEV_STAMP) ## Run what takes hours: mutants, soaks, surveys (SAMPLE=1 for a small part, always the same)
