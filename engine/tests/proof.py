@@ -11,14 +11,8 @@ Command = Sequence[str]
 
 PYTHON = sys.executable
 NOTES = TESTS / "notes"
-CASES = (
-    "tests/unit/test_uris.py",
-    "tests/unit/test_keycache_histories.py",
-    "tests/api/test_oracle.py",
-    "tests/system/test_oracle.py",
-    "tests/api/test_any_bytes.py",
-    "tests/api/test_any_spec.py",
-)
+QUICK = ("tests/unit/test_uris.py", "tests/api/test_any_bytes.py", "tests/api/test_any_spec.py")
+CASES = (*QUICK, "tests/unit/test_keycache_histories.py", "tests/api/test_oracle.py", "tests/system/test_oracle.py")
 
 
 def mutants(*modules: str) -> Command:
@@ -29,8 +23,8 @@ def soak(*options: str) -> Command:
     return PYTHON, "-m", "benchmarks.soak", *options
 
 
-def cases(number: int) -> Command:
-    return "env", f"CASES={number}", PYTHON, "-m", "pytest", "-q", "--timeout", "0", *CASES
+def cases(number: int, *files: str) -> Command:
+    return "env", f"CASES={number}", PYTHON, "-m", "pytest", "-q", "--timeout", "0", *files
 
 
 def survey(examples: int) -> Command:
@@ -49,10 +43,10 @@ def clients(every: int) -> Command:
 STEPS: dict[str, tuple[Command, Command]] = {
     "mutants": (mutants(), mutants("uris")),
     "a soak": (soak("--minutes", "10"), soak("--minutes", "8", "--tempo", "6")),
-    "many cases": (cases(10_000), cases(500)),
-    "a survey of a contract": (survey(10_000), survey(200)),
+    "many cases": (cases(10_000, *CASES), cases(500, *QUICK)),
+    "a survey of a contract": (survey(10_000), survey(50)),
     "public contracts": (public(1), public(40)),
-    "clients of public contracts": (clients(1), clients(6)),
+    "clients of public contracts": (clients(1), clients(12)),
 }
 """What is run of each part, and of its sample."""
 

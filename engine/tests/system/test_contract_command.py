@@ -304,8 +304,7 @@ def test_variables_of_env_that_writing_operations_get_are_told_before_the_first_
     assert first.startswith(said.format("DATABASE_URL, QUEUE_URL") + "DATABASE_URL=… make contract`")
     elsewhere = {"DATABASE_URL": "sqlite:///other.db"}
     assert run(command, elsewhere, cwd=house).stderr.startswith(said.format("QUEUE_URL"))
-    quiet = [run([*command, "--read-only"], {}, cwd=house), run(command, {**elsewhere, "QUEUE_URL": "x"}, cwd=house)]
-    assert [".env" in ended.stderr for ended in quiet] == [False, False]
+    assert ".env" not in run([*command, "--read-only"], {}, cwd=house).stderr
 
 
 SHOP = TESTS / "shop"
