@@ -19,6 +19,7 @@ from resource_server.contract.spec import (
     paths,
     scheme_kind,
     scheme_scopes,
+    takes_access_token,
 )
 from resource_server.contract.structure import places, written
 from resource_server.contract.types import SEQUENCES
@@ -269,10 +270,9 @@ _DATA = ("example", "examples", "default", "enum", "const", _CLAIMS)
 def _rule_complaints(declared: Declared, compiled: Compiled) -> Iterator[str]:
     """Rules that can't be enforced, or that no token can meet."""
     name = declared.name
-    tokens = any(scheme_kind(compiled.schemes[scheme]) in TOKEN_KINDS for each in declared.security for scheme in each)
     if _CLAIMS in declared.operation and not needs_access_token(declared.security, compiled.schemes):
         yield f"{name}: {_CLAIMS} needs an access token in each alternative of its security"
-    if not tokens:
+    if not takes_access_token(declared.security, compiled.schemes):
         return
     rules = claim_rules(compiled.contract, declared.operation)
     for rule in rules:

@@ -185,6 +185,11 @@ def needs_access_token(security: Sequence[Mapping[str, Any]], schemes: Mapping[s
     return bool(tokens) and all(tokens)
 
 
+def takes_access_token(security: Sequence[Mapping[str, Any]], schemes: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether any alternative of what an operation requires has an access token."""
+    return any(scheme_kind(schemes[name]) in TOKEN_KINDS for each in security for name in each)
+
+
 class Try(NamedTuple):
     """An operation to try: its path in the contract, and whether it needs a token."""
 

@@ -133,9 +133,10 @@ class Authorization:
         if credentials is not None and self._validator.resolver:
             credentials.host = host_in(scope)
         mtls = self._validator.mtls
-        peer = {"client": scope.get(PEER) or scope.get("client")}
-        if credentials is not None and mtls and comes_from(peer, mtls.trusted_proxies):
-            credentials.certificates = tuple(_fields(scope, mtls.header.encode()))
+        if credentials is not None and mtls:
+            peer = {"client": scope.get(PEER) or scope.get("client")}
+            if comes_from(peer, mtls.trusted_proxies):
+                credentials.certificates = tuple(_fields(scope, mtls.header.encode()))
         if credentials is None or credentials.scheme == "Bearer":
             return credentials
         # As the client has sent it: a proxy may have changed the rest of the URL, so that is configured.

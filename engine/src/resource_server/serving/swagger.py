@@ -29,13 +29,12 @@ from starlette.types import Scope
 
 from resource_server.contract.files import as_yaml
 from resource_server.contract.spec import (
-    TOKEN_KINDS,
     Contract,
     claim_rules,
     declared_scopes,
     operations,
-    scheme_kind,
     security_schemes,
+    takes_access_token,
 )
 from resource_server.serving.authorization import takes_proofs
 from resource_server.serving.edge import own_path
@@ -230,8 +229,7 @@ def _describe_claims(contract: Contract) -> None:
     """Say in the description of each operation what its access token's claims must be."""
     schemes = security_schemes(contract)
     for _, _, operation, security in operations(contract):
-        takes_tokens = any(scheme_kind(schemes[name]) in TOKEN_KINDS for each in security for name in each)
-        if takes_tokens and (rules := claim_rules(contract, operation)):
+        if takes_access_token(security, schemes) and (rules := claim_rules(contract, operation)):
             needed = f"Needs an access token of which {', and '.join(map(str, rules))}."
             before = operation.get("description", "")
             if needed not in before:  # paths may share an operation

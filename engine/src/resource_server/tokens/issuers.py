@@ -199,6 +199,11 @@ class IssuerResolver:
         return self._hosts().kept
 
     @property
+    def under_way(self) -> int:
+        """How many hosts are being looked up, or wait for that."""
+        return len(self._hosts().lookups)
+
+    @property
     def needs_loop(self) -> str:
         """Why the function can't be called where there is no event loop."""
         return (

@@ -58,17 +58,17 @@ def rows(requirements: Mapping[str, Requirements], *, proofs: bool = False) -> I
 
 
 def _caller_defects(caller: Caller) -> Iterator[Defect]:
-    """What is wrong with a token that doesn't say of who calls what an operation requires (RFC 9470, section 3)."""
+    """Tokens whose login (RFC 9470, section 3) or other claims aren't what an operation requires."""
     params = {"acr_values": caller.acr_values, "max_age": caller.max_age}
     named = tuple((name, str(value)) for name, value in params.items() if value is not None)
     error = "insufficient_user_authentication"
     expected = Expected(401, error, error, params=named)
     if caller.acr_values is not None:
         yield replace(claim("logged in too weakly", acr=lambda: "none of these"), expected=expected)
-    yield from _rule_defects(caller)
     if caller.max_age is not None:
         long_ago = caller.max_age + _LONG
         yield replace(claim("logged in too long ago", auth_time=lambda: int(time.time()) - long_ago), expected=expected)
+    yield from _rule_defects(caller)
 
 
 def _rule_defects(caller: Caller) -> Iterator[Defect]:
