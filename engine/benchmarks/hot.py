@@ -33,7 +33,7 @@ def hot_functions() -> Iterator[dict[str, Callable[[], Any]]]:
     """The functions, by what they do."""
     with Tenant().running() as tenant:
         validator = Auth0JWTBearerTokenValidator(tenant.url, AUDIENCE)
-        forgetful = Auth0JWTBearerTokenValidator(tenant.url, AUDIENCE, remembered=0)
+        forgetful = Auth0JWTBearerTokenValidator(tenant.url, AUDIENCE, token_cache_size=0)
         app = create_app(Settings(issuers=(tenant.url,), audience=AUDIENCE), validator=validator)
         token = tenant.token()
         for each in (validator, forgetful):

@@ -4,7 +4,7 @@ import time
 
 from resource_server.tokens import dpop
 from resource_server.tokens.errors import ReplaysUnavailable
-from resource_server.tokens.replays import Replays
+from resource_server.tokens.replays import ReplayCache
 
 
 class Clock:
@@ -22,7 +22,7 @@ def until(made: float = 0) -> float:
     return time.time() + made + dpop.PAST + dpop.CLOCKS
 
 
-def refused(store: Replays, proof_id: bytes = b"another", **made: float) -> bool:
+def refused(store: ReplayCache, proof_id: bytes = b"another", **made: float) -> bool:
     """Whether nothing can be used, which is known within about a second."""
     begun = time.monotonic()
     try:
@@ -33,7 +33,7 @@ def refused(store: Replays, proof_id: bytes = b"another", **made: float) -> bool
     return False
 
 
-def used(memory: Replays, proof_id: bytes, ends: float) -> bool:
+def used(memory: ReplayCache, proof_id: bytes, ends: float) -> bool:
     """Whether a proof is accepted."""
     try:
         return memory.use(proof_id, ends)

@@ -22,7 +22,7 @@ from resource_server.tokens import (
     MutualTLS,
     Nonces,
     SecurityError,
-    SQLiteReplays,
+    SQLiteReplayCache,
     credentials_of,
     require_scopes,
 )
@@ -43,7 +43,7 @@ __all__ = [
     "IssuerUnavailable",
     "MutualTLS",
     "Nonces",
-    "SQLiteReplays",
+    "SQLiteReplayCache",
     "SecurityError",
     "Settings",
     "SettingsError",

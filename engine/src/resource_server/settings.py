@@ -278,7 +278,7 @@ class Settings:
         "Where the issuer's keys are; of several issuers, `issuer=URL` for each, with commas.",
         "what the metadata say",
     )  # fmt: skip
-    remembered: int = _row(
+    token_cache_size: int = _row(
         "TOKEN_CACHE", partial(_number, most=10**6), 1_024,
         "Of how many tokens each worker remembers that their signature is right; 0 for none.",
     )  # fmt: skip

@@ -11,7 +11,7 @@ from resource_server.tokens.certificates import MutualTLS
 from resource_server.tokens.dpop import DPoP
 from resource_server.tokens.errors import ReplaysUnavailable
 from resource_server.tokens.nonces import Nonces
-from resource_server.tokens.replays import Replays, SQLiteReplays
+from resource_server.tokens.replays import ReplayCache, SQLiteReplayCache
 
 
 def validator_options(settings: Settings) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def validator_options(settings: Settings) -> dict[str, Any]:
 
 _SAME = (
     *("algorithms", "leeway", "max_age", "permissions", "scope_claims", "subject"),
-    *("metadata_urls", "jwks_urls", "max_stale", "remembered", "transport"),
+    *("metadata_urls", "jwks_urls", "max_stale", "token_cache_size", "transport"),
 )
 """What settings and arguments have the same name for."""
 
@@ -60,17 +60,17 @@ def make_mtls(settings: Settings) -> MutualTLS | None:
     return MutualTLS(header, settings.trusted_proxies, required=settings.mtls == "required")
 
 
-def _replays(settings: Settings) -> Replays:
+def _replays(settings: Settings) -> ReplayCache:
     if not settings.redis_url:
         return _file(_own_folder() / f"used-proofs-{settings.port}.sqlite3")
     try:
-        from resource_server.tokens.redis_replays import RedisReplays
+        from resource_server.tokens.redis_replays import RedisReplayCache
     except ImportError as error:
         raise SettingsError(
             f"REDIS_URL is set, but {error.name} isn't installed. Install the extra 'redis'."
         ) from error
     try:
-        return RedisReplays(settings.redis_url)
+        return RedisReplayCache(settings.redis_url)
     except ValueError:
         # Without the cause, which may have the password in it.
         raise SettingsError(
@@ -79,8 +79,8 @@ def _replays(settings: Settings) -> Replays:
         ) from None
 
 
-def _file(path: Path) -> SQLiteReplays:
-    replays = SQLiteReplays(path)
+def _file(path: Path) -> SQLiteReplayCache:
+    replays = SQLiteReplayCache(path)
     try:
         replays.prepare()
     except ReplaysUnavailable as error:

@@ -15,7 +15,7 @@ from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.dpop import DPoP, Proof
 from resource_server.tokens.errors import Flaw, Refusal, ReplaysUnavailable
 from resource_server.tokens.nonces import Nonces
-from resource_server.tokens.replays import SQLiteReplays
+from resource_server.tokens.replays import SQLiteReplayCache
 from tests.proofs import Prover, without_metadata
 from tests.sample import create_app
 from tests.serving import free_port, raw_request
@@ -204,7 +204,7 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="module")
 def with_nonces(tenant: Tenant, clock: Clock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    replays = SQLiteReplays(tmp_path_factory.mktemp("nonces") / "proofs.sqlite3")
+    replays = SQLiteReplayCache(tmp_path_factory.mktemp("nonces") / "proofs.sqlite3")
     dpop = DPoP(replays, nonces=Nonces(SECRET, clock))
     yield from served(tenant, Auth0JWTBearerTokenValidator(tenant.url, AUDIENCE, dpop=dpop))
 

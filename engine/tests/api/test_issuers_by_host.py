@@ -23,7 +23,7 @@ from resource_server import (
     IssuerResolver,
     Settings,
     SettingsError,
-    SQLiteReplays,
+    SQLiteReplayCache,
 )
 from resource_server.command import cli
 from resource_server.flask import ResourceProtector, current_token
@@ -131,7 +131,7 @@ def test_bound_tokens_are_taken_at_the_host_of_their_issuer(
     public, prover = "https://api.example.com", Prover()
     given = settings(public_url=public, dpop="allowed")
     validator = Auth0JWTBearerTokenValidator(
-        (), AUDIENCE, resolver=IssuerResolver(database.get), dpop=DPoP(SQLiteReplays(tmp_path / "used.sqlite3"))
+        (), AUDIENCE, resolver=IssuerResolver(database.get), dpop=DPoP(SQLiteReplayCache(tmp_path / "used.sqlite3"))
     )
     with in_background(create_app(given, validator=validator)) as url:
         for host, expected in (("acme.test", 200), ("globex.test", 401)):

@@ -16,7 +16,7 @@ from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.credentials import Credentials
 from resource_server.tokens.dpop import DPoP
 from resource_server.tokens.errors import Flaw, InvalidProof, Refusal
-from resource_server.tokens.replays import SQLiteReplays
+from resource_server.tokens.replays import SQLiteReplayCache
 from tests.api.test_any_bytes import JSON
 from tests.cases import THOROUGH
 from tests.proof_attacks import CASES, Case, Client
@@ -121,7 +121,7 @@ NOW = 1_800_000_000.0
 @pytest.fixture
 def validator(tenant: Tenant, tmp_path: Path) -> Auth0JWTBearerTokenValidator:
     """With a clock that stands still for proofs."""
-    dpop = DPoP(SQLiteReplays(tmp_path / "proofs.sqlite3", clock=lambda: NOW), clock=lambda: NOW)
+    dpop = DPoP(SQLiteReplayCache(tmp_path / "proofs.sqlite3", clock=lambda: NOW), clock=lambda: NOW)
     return Auth0JWTBearerTokenValidator(tenant.url, AUDIENCE, dpop=dpop)
 
 

@@ -29,7 +29,7 @@ from resource_server import (
     DPoP,
     Nonces,
     SecurityError,
-    SQLiteReplays,
+    SQLiteReplayCache,
     require_scopes,
 )
 from resource_server.developing.contract_tests.forging import ABSENT
@@ -816,7 +816,7 @@ def prover() -> Prover:
 
 
 def proving(tenant: Tenant, folder: Path, **options: Any) -> ResourceProtector:
-    dpop = DPoP(SQLiteReplays(str(folder / "used.sqlite3")), **options)
+    dpop = DPoP(SQLiteReplayCache(str(folder / "used.sqlite3")), **options)
     return ResourceProtector(Auth0JWTBearerTokenValidator(tenant.url, AUDIENCE, dpop=dpop), URL)
 
 
@@ -902,7 +902,7 @@ def test_required_proofs_leave_bearer_no_scheme(
 
 
 def test_proofs_need_a_url_to_name(tenant: Tenant, tmp_path: Path) -> None:
-    dpop = DPoP(SQLiteReplays(tmp_path / "used.sqlite3"))
+    dpop = DPoP(SQLiteReplayCache(tmp_path / "used.sqlite3"))
     with pytest.raises(ValueError, match="public_url"):
         ResourceProtector(Auth0JWTBearerTokenValidator(tenant.url, AUDIENCE, dpop=dpop))
 

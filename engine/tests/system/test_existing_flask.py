@@ -18,10 +18,10 @@ from tests.tenant import AUDIENCE, Answer, Tenant
 FILES = {
     "security/__init__.py": """
 import os, time
-from resource_server import Auth0JWTBearerTokenValidator, DPoP, SQLiteReplays
+from resource_server import Auth0JWTBearerTokenValidator, DPoP, SQLiteReplayCache
 from resource_server.flask import ResourceProtector
 
-dpop = DPoP(SQLiteReplays("used-proofs.sqlite3"))
+dpop = DPoP(SQLiteReplayCache("used-proofs.sqlite3"))
 validator = Auth0JWTBearerTokenValidator(os.environ["ISSUERS"].split(), os.environ["AUDIENCE"], dpop=dpop)
 require_auth = ResourceProtector(validator, os.environ["URL"])
 if "WARM" in os.environ:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from resource_server.tokens.errors import ReplaysUnavailable
-from resource_server.tokens.redis_replays import RedisReplays
+from resource_server.tokens.redis_replays import RedisReplayCache
 from resource_server.tokens.replays import LIFETIME
 from tests.redis_server import RedisServer
 from tests.remembering import refused, until, used
@@ -21,18 +21,20 @@ from tests.serving import wait_until
 
 
 @pytest.fixture
-def memory(redis: RedisServer) -> RedisReplays:
-    return RedisReplays(redis.url)
+def memory(redis: RedisServer) -> RedisReplayCache:
+    return RedisReplayCache(redis.url)
 
 
 def test_redis_that_is_down_accepts_nothing_until_it_is_up(stopped_redis: RedisServer) -> None:
-    memory = RedisReplays(stopped_redis.url)
+    memory = RedisReplayCache(stopped_redis.url)
     assert refused(memory, b"1", made=-1)
     with stopped_redis.running():
         wait_until(lambda: used(memory, b"1", until()))
 
 
-def test_redis_that_hangs_costs_each_request_a_moment_and_most_none(redis: RedisServer, memory: RedisReplays) -> None:
+def test_redis_that_hangs_costs_each_request_a_moment_and_most_none(
+    redis: RedisServer, memory: RedisReplayCache
+) -> None:
     ends = until()
     assert memory.use(b"1", ends)
     with redis.paused():
@@ -41,13 +43,13 @@ def test_redis_that_hangs_costs_each_request_a_moment_and_most_none(redis: Redis
         begun = time.monotonic()
         assert [refused(memory) for _ in range(100)] == [True] * 100
         assert time.monotonic() - begun < 1
-        assert refused(RedisReplays(redis.url))
+        assert refused(RedisReplayCache(redis.url))
     wait_until(lambda: used(memory, b"later", ends))
     assert not memory.use(b"1", ends)
 
 
 def test_redis_that_is_started_anew_accepts_only_what_was_made_after_that(stopped_redis: RedisServer) -> None:
-    memory = RedisReplays(stopped_redis.url)
+    memory = RedisReplayCache(stopped_redis.url)
     ends = until()
     with stopped_redis.running():
         assert memory.use(b"1", ends)
@@ -58,7 +60,7 @@ def test_redis_that_is_started_anew_accepts_only_what_was_made_after_that(stoppe
 
 
 def test_redis_that_has_been_flushed_accepts_only_what_was_made_after_that(
-    redis: RedisServer, memory: RedisReplays
+    redis: RedisServer, memory: RedisReplayCache
 ) -> None:
     ends = until()
     assert memory.use(b"1", ends)
@@ -68,7 +70,7 @@ def test_redis_that_has_been_flushed_accepts_only_what_was_made_after_that(
 
 
 def test_process_that_has_used_nothing_notices_that_redis_has_lost_its_memory(redis: RedisServer) -> None:
-    busy, idle = RedisReplays(redis.url), RedisReplays(redis.url)
+    busy, idle = RedisReplayCache(redis.url), RedisReplayCache(redis.url)
     ends = until()
     assert busy.use(b"1", ends)
     redis.say("FLUSHALL")
@@ -78,7 +80,7 @@ def test_process_that_has_used_nothing_notices_that_redis_has_lost_its_memory(re
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "volatile-lru", "allkeys-random"])
 def test_redis_that_may_evict_accepts_nothing_until_it_may_not(redis: RedisServer, policy: str) -> None:
     redis.say("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", policy)
-    memory = RedisReplays(redis.url)
+    memory = RedisReplayCache(redis.url)
     assert refused(memory)
     redis.say("CONFIG", "SET", "maxmemory-policy", "noeviction")
     wait_until(lambda: used(memory, b"1", until()))
@@ -86,14 +88,14 @@ def test_redis_that_may_evict_accepts_nothing_until_it_may_not(redis: RedisServe
 
 def test_policy_that_is_changed_later_is_noticed(redis: RedisServer) -> None:
     ahead = [0.0]
-    memory = RedisReplays(redis.url, monotonic=lambda: time.monotonic() + ahead[0])
+    memory = RedisReplayCache(redis.url, monotonic=lambda: time.monotonic() + ahead[0])
     assert memory.use(b"1", until())
     redis.say("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru")
     ahead[0] = 11
     assert refused(memory)
 
 
-def test_full_redis_accepts_nothing_until_it_has_room(redis: RedisServer, memory: RedisReplays) -> None:
+def test_full_redis_accepts_nothing_until_it_has_room(redis: RedisServer, memory: RedisReplayCache) -> None:
     ends = until()
     assert memory.use(b"1", ends)
     redis.say("CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction")
@@ -106,24 +108,24 @@ def test_full_redis_accepts_nothing_until_it_has_room(redis: RedisServer, memory
 def test_redis_with_another_password_accepts_nothing(redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     redis.say("CONFIG", "SET", "requirepass", "right")
     for url in (redis.url, redis.url.replace("//", "//:wrong-one@")):
-        assert refused(RedisReplays(url))
+        assert refused(RedisReplayCache(url))
     assert "wrong-one" not in caplog.text
-    assert RedisReplays(redis.url.replace("//", "//:right@")).use(b"1", until())
+    assert RedisReplayCache(redis.url.replace("//", "//:right@")).use(b"1", until())
 
 
-def test_redis_forgets_proofs_when_they_are_over(redis: RedisServer, memory: RedisReplays) -> None:
+def test_redis_forgets_proofs_when_they_are_over(redis: RedisServer, memory: RedisReplayCache) -> None:
     memory.use(b"1", until())
     assert LIFETIME - 5 < redis.say("TTL", "dpop:1") <= LIFETIME + 1
 
 
 def test_redis_that_speaks_no_tls_accepts_nothing(redis: RedisServer) -> None:
-    assert refused(RedisReplays(redis.url.replace("redis://", "rediss://")))
+    assert refused(RedisReplayCache(redis.url.replace("redis://", "rediss://")))
 
 
 @pytest.mark.parametrize("host", ["..", "x" * 64, "nowhere.invalid"])
 def test_host_that_cannot_be_reached_accepts_nothing(host: str) -> None:
     with pytest.raises(ReplaysUnavailable):
-        RedisReplays(f"redis://{host}:6379").use(b"1", until())
+        RedisReplayCache(f"redis://{host}:6379").use(b"1", until())
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_host_that_cannot_be_reached_accepts_nothing(host: str) -> None:
 )
 def test_url_that_is_none_of_redis_is_refused(url: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # what it says is Redis's
-        RedisReplays(url)
+        RedisReplayCache(url)
 
 
 def test_certificate_of_redis_is_checked(tmp_path: Path, stopped_redis: RedisServer) -> None:
@@ -148,8 +150,8 @@ def test_certificate_of_redis_is_checked(tmp_path: Path, stopped_redis: RedisSer
     ]
     secure = stopped_redis.url.replace("redis://", "rediss://")
     with stopped_redis.running(*tls, "--tls-cert-file", str(certificate), "--tls-key-file", str(key)):
-        assert refused(RedisReplays(secure))
-        assert RedisReplays(f"{secure}?ssl_ca_certs={certificate}").use(b"1", until())
+        assert refused(RedisReplayCache(secure))
+        assert RedisReplayCache(f"{secure}?ssl_ca_certs={certificate}").use(b"1", until())
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:

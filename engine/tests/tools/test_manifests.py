@@ -125,7 +125,7 @@ def test_guide_names_settings_that_there_are_and_limits_as_they_are() -> None:
         "MAX_BODY_BYTES": f"{Settings.max_body // 2**20} MiB",
         "MAX_REQUESTS": f"{Settings.max_requests}",
         "KEEP_ALIVE_SECONDS": f"{Settings.keep_alive_seconds} seconds",
-        "TOKEN_CACHE": f"{Settings.remembered}",
+        "TOKEN_CACHE": f"{Settings.token_cache_size}",
     }
 
 

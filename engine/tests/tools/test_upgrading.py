@@ -73,7 +73,7 @@ def later_engine(folder: Path, packages: Path) -> Path:
     """An engine in which everything that a house calls has changed."""
     copy_engine(folder)
     few_tests(folder)
-    changed(folder / "pyproject.toml", 'version = "0.2.0"', 'version = "0.3.0"')
+    changed(folder / "pyproject.toml", 'version = "1.0.0"', 'version = "1.1.0"')
     for requirements in folder.glob("requirements*.txt"):
         requirements.write_text(requirements.read_text() + local_package(packages, "zqlater"))
     changed(folder / "rules.mk", ".DEFAULT_GOAL := run", ".DEFAULT_GOAL := run\n\nlater: ## New\n\t@echo a later rule")
@@ -159,7 +159,7 @@ def test_image_is_made_of_the_later_engine(theirs: Path, packages: Path, tmp_pat
     assert image.debian == [DEBIAN.removeprefix("RUN ").strip()]
 
 
-@pytest.mark.parametrize("wheels", [(), ("0.2.0", "0.3.0")])
+@pytest.mark.parametrize("wheels", [(), ("1.0.0", "1.1.0")])
 def test_house_without_an_engine_says_what_is_missing(tmp_path: Path, wheels: tuple[str, ...]) -> None:
     shutil.copy(SAMPLE / "Makefile", tmp_path)
     (tmp_path / "vendor").mkdir()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resource_server.tokens import Auth0JWTBearerTokenValidator, Credentials, DPoP, MutualTLS, SQLiteReplays
+from resource_server.tokens import Auth0JWTBearerTokenValidator, Credentials, DPoP, MutualTLS, SQLiteReplayCache
 from resource_server.tokens.certificates import MOST
 from resource_server.tokens.claims import bound_to
 from resource_server.tokens.errors import InvalidProof, InvalidToken, Refusal
@@ -279,7 +279,7 @@ class Validating:
         dpop = options.pop("dpop", None)
         self.validator = Auth0JWTBearerTokenValidator(
             self.tenant.url, AUDIENCE, transport=transport, **options,
-            dpop=None if dpop is None else DPoP(SQLiteReplays(path), required=dpop),
+            dpop=None if dpop is None else DPoP(SQLiteReplayCache(path), required=dpop),
         )  # fmt: skip
 
     def refusal(self, scheme: str, cnf: Any, certificates: tuple[str, ...], prover: Prover | None = None) -> Any:

@@ -9,7 +9,7 @@ from resource_server.tokens.credentials import Credentials
 from resource_server.tokens.dpop import DPoP
 from resource_server.tokens.errors import Flaw, InvalidProof
 from resource_server.tokens.nonces import Nonces
-from resource_server.tokens.replays import SQLiteReplays
+from resource_server.tokens.replays import SQLiteReplayCache
 from tests.proofs import Prover
 
 SECRET = b"a secret that all machines share"
@@ -66,7 +66,7 @@ def test_clock_before_the_epoch_makes_nonces_too() -> None:
 def test_proof_without_a_nonce_is_refused_for_that_flaw(tmp_path: Path) -> None:
     prover, url = Prover(), "https://api.example.com/items"
     proof = prover.forged("GET", url, "token")
-    dpop = DPoP(SQLiteReplays(tmp_path / "proofs.sqlite3"), nonces=at(15_000))
+    dpop = DPoP(SQLiteReplayCache(tmp_path / "proofs.sqlite3"), nonces=at(15_000))
     with pytest.raises(InvalidProof) as refused:
         dpop.check(Credentials("DPoP", "token", (proof,), "GET", url), prover.cnf["jkt"])
     assert (refused.value.refusal, refused.value.error) == (Flaw.NONCE, "use_dpop_nonce")

@@ -16,13 +16,13 @@ import pytest
 
 from resource_server.tokens import dpop, replays
 from resource_server.tokens.errors import ReplaysUnavailable
-from resource_server.tokens.redis_replays import RedisReplays
-from resource_server.tokens.replays import LIFETIME, Replays, SQLiteReplays
+from resource_server.tokens.redis_replays import RedisReplayCache
+from resource_server.tokens.replays import LIFETIME, ReplayCache, SQLiteReplayCache
 from resource_server.tokens.sqlite import connect
 from tests.remembering import Clock, refused, until, used
 from tests.serving import wait_until
 
-Store = Callable[..., Replays]
+Store = Callable[..., ReplayCache]
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def store(request: pytest.FixtureRequest) -> Store:
     """Makes stores that share one memory."""
     if request.param == "file":
         path: Path = request.getfixturevalue("file")
-        return lambda **options: SQLiteReplays(path, **options)
+        return lambda **options: SQLiteReplayCache(path, **options)
     url: str = request.getfixturevalue("redis").url
-    return lambda **options: RedisReplays(url, **options)
+    return lambda **options: RedisReplayCache(url, **options)
 
 
 def test_proof_is_remembered_as_long_as_it_is_accepted() -> None:
@@ -121,7 +121,7 @@ def test_clock_that_goes_back_makes_nothing_usable_again(store: Store) -> None:
 def test_what_is_over_is_forgotten_in_small_parts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replays, "_SWEPT_AT_ONCE", 10)
     clock = Clock()
-    memory = SQLiteReplays(file, clock)
+    memory = SQLiteReplayCache(file, clock)
     for number in range(25):
         memory.use(b"%d" % number, until())
     clock.offset = LIFETIME + 1
@@ -141,7 +141,7 @@ def count(file: Path) -> int:
 
 
 def test_flood_forgets_nothing(file: Path) -> None:
-    memory, ends = SQLiteReplays(file), until()
+    memory, ends = SQLiteReplayCache(file), until()
     assert memory.use(b"first", ends)
     for number in range(5_000):
         memory.use(b"%d" % number, ends)
@@ -149,7 +149,7 @@ def test_flood_forgets_nothing(file: Path) -> None:
 
 
 def test_lock_of_another_process_is_waited_for_a_moment_only(file: Path) -> None:
-    memory = SQLiteReplays(file)
+    memory = SQLiteReplayCache(file)
     assert memory.use(b"1", until())
     other = sqlite3.connect(file.resolve(), isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -161,7 +161,7 @@ def test_lock_of_another_process_is_waited_for_a_moment_only(file: Path) -> None
 
 
 def test_while_it_fails_one_request_a_second_waits(file: Path) -> None:
-    memory = SQLiteReplays(file)
+    memory = SQLiteReplayCache(file)
     memory.prepare()
     other = sqlite3.connect(file.resolve(), isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -174,7 +174,7 @@ def test_while_it_fails_one_request_a_second_waits(file: Path) -> None:
 
 def test_nothing_is_used_when_the_disk_is_full_until_it_is_not(file: Path) -> None:
     room = [True]
-    memory = SQLiteReplays(file, has_room=lambda *_: room[0])
+    memory = SQLiteReplayCache(file, has_room=lambda *_: room[0])
     assert memory.use(b"1", until())
     room[0] = False
     assert refused(memory, b"2")
@@ -186,7 +186,7 @@ def test_nothing_is_used_when_the_disk_is_full_until_it_is_not(file: Path) -> No
 def test_full_disk_can_be_swept(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is forgotten leaves its place in the file, although the file keeps the disk full."""
     clock = Clock()
-    memory = SQLiteReplays(file, clock)
+    memory = SQLiteReplayCache(file, clock)
     for number in range(5_000):
         memory.use(b"%032d" % number, until())
     full = os.statvfs(tmp_path)
@@ -204,7 +204,7 @@ def test_file_that_cannot_grow_accepts_nothing_and_recovers(file: Path) -> None:
     def fill() -> None:
         import resource
 
-        memory = SQLiteReplays(file)
+        memory = SQLiteReplayCache(file)
         memory.use(b"first", until())
         _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, most))
@@ -225,7 +225,7 @@ def test_file_that_cannot_grow_accepts_nothing_and_recovers(file: Path) -> None:
 
 
 def test_deleted_file_is_made_anew_for_proofs_made_after_that(file: Path) -> None:
-    first, second = SQLiteReplays(file), SQLiteReplays(file)
+    first, second = SQLiteReplayCache(file), SQLiteReplayCache(file)
     ends = until()
     assert first.use(b"1", ends)
     assert not second.use(b"1", ends)
@@ -233,26 +233,26 @@ def test_deleted_file_is_made_anew_for_proofs_made_after_that(file: Path) -> Non
         path.unlink()
     assert refused(first, b"1", made=30)
     assert refused(second, b"1", made=-1)
-    assert refused(SQLiteReplays(file), b"1", made=-1)
+    assert refused(SQLiteReplayCache(file), b"1", made=-1)
     later = until(31)
     assert first.use(b"2", later)
     assert not second.use(b"2", later)
 
 
 def test_deleted_log_of_the_file_forgets_nothing(file: Path) -> None:
-    first, second, ends = SQLiteReplays(file), SQLiteReplays(file), until()
+    first, second, ends = SQLiteReplayCache(file), SQLiteReplayCache(file), until()
     second.use(b"0", ends)
     assert first.use(b"1", ends)
     for path in file.parent.glob("*-*-*"):
         path.unlink()
     assert refused(first, b"2", made=-1)
     assert not used(second, b"1", ends)
-    assert not used(SQLiteReplays(file), b"1", ends)
+    assert not used(SQLiteReplayCache(file), b"1", ends)
 
 
 def test_file_that_was_deleted_long_ago_costs_nobody_anything(file: Path) -> None:
     clock = Clock()
-    parent, worker = SQLiteReplays(file, clock), SQLiteReplays(file, clock)
+    parent, worker = SQLiteReplayCache(file, clock), SQLiteReplayCache(file, clock)
     for memory in (parent, worker):
         memory.prepare()
     for path in file.parent.iterdir():
@@ -264,12 +264,12 @@ def test_file_that_was_deleted_long_ago_costs_nobody_anything(file: Path) -> Non
 
 
 def test_file_that_is_deleted_while_many_use_it_still_accepts_each_proof_once(file: Path) -> None:
-    stores = [SQLiteReplays(file) for _ in range(8)]
+    stores = [SQLiteReplayCache(file) for _ in range(8)]
     for memory in stores:
         memory.prepare()
     over = time.monotonic() + 2
 
-    def hammer(memory: SQLiteReplays) -> list[int]:
+    def hammer(memory: SQLiteReplayCache) -> list[int]:
         accepted = []
         number = 0
         while time.monotonic() < over:
@@ -292,7 +292,7 @@ def test_file_that_is_deleted_while_many_use_it_still_accepts_each_proof_once(fi
 
 @pytest.mark.parametrize("content", [b"no database", b"\0" * 8_192, b"SQLite format 3\0" + b"\xff" * 8_000])
 def test_corrupt_file_accepts_nothing_until_it_is_deleted(file: Path, content: bytes) -> None:
-    memory = SQLiteReplays(file)
+    memory = SQLiteReplayCache(file)
     assert memory.use(b"1", until())
     for path in file.parent.iterdir():
         if not path.is_symlink():
@@ -310,20 +310,20 @@ def test_database_of_another_program_stays_as_it_is(file: Path) -> None:
     other.close()
     before = file.read_bytes()
     with pytest.raises(ReplaysUnavailable) as raised:
-        SQLiteReplays(file).prepare()
+        SQLiteReplayCache(file).prepare()
     assert str(raised.value.__cause__) == "it is a database of another program"
     assert file.read_bytes() == before
 
 
 def test_folder_in_place_of_the_file_is_refused(file: Path) -> None:
     file.mkdir()
-    assert refused(SQLiteReplays(file))
+    assert refused(SQLiteReplayCache(file))
 
 
 def test_read_only_file_accepts_nothing_until_it_is_writable(file: Path) -> None:
     """As a user who isn't root, for whom nothing is read only."""
     ends = until()
-    SQLiteReplays(file).use(b"1", ends)
+    SQLiteReplayCache(file).use(b"1", ends)
     others = [path for path in file.parent.iterdir() if not path.is_symlink()]
     for path in others:
         path.chmod(0o444)
@@ -336,7 +336,7 @@ def test_read_only_file_accepts_nothing_until_it_is_writable(file: Path) -> None
     def try_to_use() -> None:
         if os.getuid() == 0:
             os.setuid(65_534)
-        memory = SQLiteReplays(file)
+        memory = SQLiteReplayCache(file)
         results.put((refused(memory, b"1"), refused(memory, b"2")))
 
     process = fork.Process(target=try_to_use)
@@ -345,18 +345,18 @@ def test_read_only_file_accepts_nothing_until_it_is_writable(file: Path) -> None
     process.join(10)
     for path in others:
         path.chmod(0o644)
-    memory = SQLiteReplays(file)
+    memory = SQLiteReplayCache(file)
     assert (memory.use(b"1", ends), memory.use(b"2", ends)) == (False, True)
 
 
 def test_process_that_is_killed_has_forgotten_nothing_that_it_has_accepted(file: Path) -> None:
-    memory, ends = SQLiteReplays(file), until()
+    memory, ends = SQLiteReplayCache(file), until()
     fork = multiprocessing.get_context("fork")
     for turn in range(3):
         accepted = fork.Value("i", 0, lock=False)  # a lock might die with its holder
 
         def hammer(first: int, accepted: Any) -> None:
-            own = SQLiteReplays(file)
+            own = SQLiteReplayCache(file)
             while own.use(b"%d %d" % (first, accepted.value), ends):
                 accepted.value += 1
 
@@ -376,7 +376,7 @@ def test_many_processes_that_start_at_once_all_start(tmp_path: Path, *, same: bo
     def start(which: int) -> None:
         with patch("resource_server.tokens.replays.connect", slow_connect):
             barrier.wait()
-            SQLiteReplays(tmp_path / f"used-{0 if same else which}.sqlite3").prepare()
+            SQLiteReplayCache(tmp_path / f"used-{0 if same else which}.sqlite3").prepare()
 
     processes = [fork.Process(target=start, args=(which,)) for which in range(number)]
     for process in processes:

@@ -135,7 +135,7 @@ def test_public_names_are_these() -> None:
         "IssuerUnavailable",
         "MutualTLS",
         "Nonces",
-        "SQLiteReplays",
+        "SQLiteReplayCache",
         "SecurityError",
         "Settings",
         "SettingsError",

@@ -59,7 +59,7 @@ def test_how_tokens_are_checked_can_be_set() -> None:
         "max_age": 3600,
         "permissions": True,
         "max_stale": 60,
-        "remembered": 0,
+        "token_cache_size": 0,
         "dpop": None,
         "mtls": None,
         "transport": None,

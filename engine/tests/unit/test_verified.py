@@ -9,7 +9,7 @@ from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from resource_server.tokens import Auth0JWTBearerTokenValidator
 from resource_server.tokens.errors import InvalidToken, Refusal
-from resource_server.tokens.verified import Verified, VerifiedTokens
+from resource_server.tokens.verified import TokenCache, Verified
 from tests.attacks import CASES
 from tests.outages import Clock
 from tests.sample import create_app
@@ -25,7 +25,9 @@ def test_every_attack_has_the_same_outcome_with_and_without(tenant: Tenant) -> N
         return response
 
     requests = [case.make(tenant) for case in CASES]
-    apis = [create_app(Settings(issuers=(tenant.url,), audience=AUDIENCE, remembered=size)) for size in (0, 1_024)]
+    apis = [
+        create_app(Settings(issuers=(tenant.url,), audience=AUDIENCE, token_cache_size=size)) for size in (0, 1_024)
+    ]
     with in_background(apis[0]) as without, in_background(apis[1]) as remembering:
         for number, case in enumerate(CASES):
             expected = answer(without, number)
@@ -34,7 +36,7 @@ def test_every_attack_has_the_same_outcome_with_and_without(tenant: Tenant) -> N
 
 def validator(tenant: Tenant, clock: Clock, size: int = 8) -> Auth0JWTBearerTokenValidator:
     return Auth0JWTBearerTokenValidator(
-        tenant.url, AUDIENCE, remembered=size, clock=lambda: time.time() + clock.ahead, monotonic=clock
+        tenant.url, AUDIENCE, token_cache_size=size, clock=lambda: time.time() + clock.ahead, monotonic=clock
     )
 
 
@@ -81,7 +83,7 @@ def test_what_a_handler_does_to_claims_is_not_remembered(tenant: Tenant) -> None
 
 def test_refusals_are_not_remembered(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     remembered: list[object] = []
-    monkeypatch.setattr(VerifiedTokens, "remember", lambda _, *what: remembered.append(what))
+    monkeypatch.setattr(TokenCache, "put", lambda _, *what: remembered.append(what))
     checked = validator(tenant, Clock())
     for token in (tenant.token(aud="other"), tenant.token(key=rsa_key("current")), "opaque", "a.b.c", "\ud800"):
         for _ in range(2):
@@ -91,21 +93,21 @@ def test_refusals_are_not_remembered(tenant: Tenant, monkeypatch: pytest.MonkeyP
     assert len(remembered) == 1
 
 
-def remember(tokens: VerifiedTokens, *names: str) -> None:
+def remember(tokens: TokenCache, *names: str) -> None:
     for name in names:
-        tokens.remember(name.encode(), Verified("", None, "RS256", RSAKey.generate_key(2048), {}, frozenset(), "{}"))
+        tokens.put(name.encode(), Verified("", None, "RS256", RSAKey.generate_key(2048), {}, frozenset(), "{}"))
 
 
 def test_no_more_than_so_many_are_remembered_those_that_came_last() -> None:
-    tokens = VerifiedTokens(2)
+    tokens = TokenCache(2)
     remember(tokens, "a", "b")
-    assert tokens.find(b"a")
+    assert tokens.get(b"a")
     remember(tokens, "c")
-    assert [bool(tokens.find(name.encode())) for name in "abc"] == [True, False, True]
+    assert [bool(tokens.get(name.encode())) for name in "abc"] == [True, False, True]
     assert len(tokens) == 2
 
 
 def test_size_of_zero_remembers_nothing() -> None:
-    tokens = VerifiedTokens(0)
+    tokens = TokenCache(0)
     remember(tokens, "a")
-    assert (len(tokens), tokens.find(b"a")) == (0, None)
+    assert (len(tokens), tokens.get(b"a")) == (0, None)

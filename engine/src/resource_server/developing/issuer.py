@@ -32,7 +32,7 @@ from resource_server.developing.grants import (
     has_a_challenge,
     names_one_audience,
 )
-from resource_server.developing.remembering import MemoryReplays
+from resource_server.developing.remembering import MemoryReplayCache
 from resource_server.developing.signing import LIFETIME, SigningKeys
 from resource_server.networks import is_local
 from resource_server.tokens.dpop import PROOF_ALGORITHMS, DPoP
@@ -66,7 +66,7 @@ class DevelopmentIssuer(AuthorizationServer):  # type: ignore[misc]  # Authlib i
         self._scopes = scopes
         self._claims = claims
         self.codes: dict[str, AuthorizationCode] = {}
-        self.dpop = DPoP(MemoryReplays())
+        self.dpop = DPoP(MemoryReplayCache())
         self.register_grant(ClientCredentials)
         self.register_grant(AuthorizationCodes, [S256(required=True), names_one_audience, has_a_challenge])
 

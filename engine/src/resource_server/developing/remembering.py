@@ -4,7 +4,7 @@ import threading
 import time
 
 
-class MemoryReplays:
+class MemoryReplayCache:
     """Remembers proofs in memory."""
 
     def __init__(self) -> None:
@@ -12,7 +12,7 @@ class MemoryReplays:
         self._lock = threading.Lock()
 
     def use(self, proof_id: bytes, until: float) -> bool:
-        """See `resource_server.tokens.replays.Replays`."""
+        """See `resource_server.tokens.replays.ReplayCache`."""
         now = time.time()
         with self._lock:
             self._used = {used: over for used, over in self._used.items() if over >= now}

@@ -7,7 +7,7 @@ from resource_server.tokens.dpop import DPoP
 from resource_server.tokens.errors import AccessDenied, IssuerUnavailable, SecurityError
 from resource_server.tokens.issuers import IssuerResolver
 from resource_server.tokens.nonces import Nonces
-from resource_server.tokens.replays import SQLiteReplays
+from resource_server.tokens.replays import SQLiteReplayCache
 from resource_server.tokens.validator import Auth0JWTBearerTokenValidator, require_scopes
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "IssuerUnavailable",
     "MutualTLS",
     "Nonces",
-    "SQLiteReplays",
+    "SQLiteReplayCache",
     "SecurityError",
     "credentials_of",
     "require_scopes",

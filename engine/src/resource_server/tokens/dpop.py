@@ -16,7 +16,7 @@ from resource_server.tokens.errors import Flaw, InvalidProof, InvalidToken, Refu
 from resource_server.tokens.jwt import MAX_REMEMBERED, SignedJWT, header_of
 from resource_server.tokens.keys import ALGORITHMS, PublicKey, public_key, verifies, verify_signature
 from resource_server.tokens.nonces import Nonces
-from resource_server.tokens.replays import Replays
+from resource_server.tokens.replays import ReplayCache
 from resource_server.tokens.uris import names
 from resource_server.tokens.verified import digest
 
@@ -56,7 +56,7 @@ class DPoP:
 
     def __init__(
         self,
-        replays: Replays,
+        replays: ReplayCache,
         *,
         required: bool = False,
         nonces: Nonces | None = None,

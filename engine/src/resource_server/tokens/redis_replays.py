@@ -24,7 +24,7 @@ _CHECK_SECONDS = 10
 _FAILURES = redis.RedisError, OSError, ValueError  # a name that can't be one is a ValueError
 
 
-class RedisReplays:
+class RedisReplayCache:
     """Remembers proofs in Redis. One that may evict keys when its memory is full is not used.
 
     When Redis has lost its memory, what was made before that can't be used.
@@ -62,7 +62,7 @@ class RedisReplays:
             self._look()
 
     def use(self, proof_id: bytes, until: float) -> bool:
-        """See `resource_server.tokens.replays.Replays`."""
+        """See `resource_server.tokens.replays.ReplayCache`."""
         with self._outages.attempt():
             if self._monotonic() >= self._check_at:
                 self._check_policy()

@@ -25,7 +25,7 @@ _START_SECONDS = 30.0  # for all those that start at once, when no request waits
 _Identity = tuple[int, int]
 
 
-class Replays(Protocol):
+class ReplayCache(Protocol):
     """Remembers proofs, for all processes and machines that share it."""
 
     def use(self, proof_id: bytes, until: float) -> bool:
@@ -43,7 +43,7 @@ class Replays(Protocol):
         """
 
 
-class SQLiteReplays:
+class SQLiteReplayCache:
     """Remembers proofs in a file, for the processes of one machine.
 
     What has been remembered is forgotten when its time is over, and never to make room: when the disk is full, nothing
@@ -92,7 +92,7 @@ class SQLiteReplays:
                 self._close()
 
     def use(self, proof_id: bytes, until: float) -> bool:
-        """See `Replays`."""
+        """See `ReplayCache`."""
         with self._outages.attempt():
             if not self._lock.acquire(timeout=_WAIT_SECONDS):
                 raise TimeoutError("other requests wait for the file, too")

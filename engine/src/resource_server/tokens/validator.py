@@ -37,7 +37,7 @@ from resource_server.tokens.issuers import IssuerResolver, IssuersPending, KeyCa
 from resource_server.tokens.jwt import SignedJWT
 from resource_server.tokens.keycache import KeyCache, KeyPending
 from resource_server.tokens.keys import ALGORITHMS, verify_signature
-from resource_server.tokens.verified import Verified, VerifiedTokens, digest
+from resource_server.tokens.verified import TokenCache, Verified, digest
 
 Pending = KeyPending | IssuersPending
 """What a request waits for, and then asks again with."""
@@ -72,7 +72,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         metadata_urls: Where an issuer's metadata are, if not where OpenID Connect Discovery says.
         jwks_urls: Where an issuer's keys are, whatever its metadata say.
         max_stale: Seconds for which held keys stay good while the issuer can't be reached.
-        remembered: Of how many tokens the verified signature is remembered; 0 verifies each every time.
+        token_cache_size: Of how many tokens the verified signature is remembered; 0 verifies each every time.
         dpop: Checks the proofs of tokens that are bound to a key; without it those are refused.
         mtls: Checks the certificates of tokens that are bound to one; without it those are refused.
         transport: Carries the requests to the issuer, for tests.
@@ -100,7 +100,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         metadata_urls: Mapping[str, str] | None = None,
         jwks_urls: Mapping[str, str] | None = None,
         max_stale: float = 86_400,
-        remembered: int = 1_024,
+        token_cache_size: int = 1_024,
         dpop: DPoP | None = None,
         mtls: MutualTLS | None = None,
         transport: httpx.BaseTransport | None = None,
@@ -147,7 +147,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         )
         self.on_fetch: Callable[[str, bool], None] = lambda _, __: None
         """Is told, after each fetch of keys, of which issuer they are, or `RESOLVED`, and whether it has succeeded."""
-        self._verified = VerifiedTokens(remembered)
+        self._verified = TokenCache(token_cache_size)
         self._leeway = leeway
         self._max_age = max_age
         self.scope_claims = (*scope_claims, *(("permissions",) if permissions else ()))
@@ -299,7 +299,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
     def _check_token(self, token: str, pending: Pending | None, host: str) -> AccessToken:
         expected = self.expected(self._clock())
         token_digest = digest(token)
-        known = self._verified.find(token_digest)
+        known = self._verified.get(token_digest)
         if (
             known is not None
             and still_holds(known.times, expected)
@@ -316,7 +316,7 @@ class Auth0JWTBearerTokenValidator(JWTBearerTokenValidator):  # type: ignore[mis
         check_claims(jwt.claims, expected._replace(typed=is_typed(jwt.header)))
         scopes = granted_scopes(jwt.claims, *self.scope_claims)
         verified = Verified(jwt.claims["iss"], kid, alg, key, times(jwt.claims), scopes, jwt.payload)
-        self._verified.remember(token_digest, verified)
+        self._verified.put(token_digest, verified)
         return AccessToken(jwt.claims, scopes)
 
 

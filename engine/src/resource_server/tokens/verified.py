@@ -30,7 +30,7 @@ class Verified(NamedTuple):
         return AccessToken(json.loads(self.text), self.scopes)
 
 
-class VerifiedTokens:
+class TokenCache:
     """Remembers good tokens, by a digest of the whole token; of more than fit, those that came last.
 
     Args:
@@ -45,8 +45,8 @@ class VerifiedTokens:
     def __len__(self) -> int:
         return len(self._tokens)
 
-    def find(self, digest: bytes) -> Verified | None:
-        """What was remembered of a token."""
+    def get(self, digest: bytes) -> Verified | None:
+        """Return what is kept of a token, if anything."""
         if not self._size:
             return None
         with self._lock:
@@ -55,8 +55,8 @@ class VerifiedTokens:
                 self._tokens.move_to_end(digest)
             return found
 
-    def remember(self, digest: bytes, verified: Verified) -> None:
-        """Remember a good token."""
+    def put(self, digest: bytes, verified: Verified) -> None:
+        """Keep a good token."""
         if not self._size:
             return
         with self._lock:
