@@ -58,6 +58,11 @@ class Server:
         """The same with more arguments."""
         return replace(self, command=(*self.command, *arguments))
 
+    @property
+    def has_workers(self) -> bool:
+        """Whether it takes `--workers`, as the servers of Python do."""
+        return self.command[0] in (sys.executable, str(PEERS_PYTHON))
+
     def missing(self) -> str | None:
         """What to install first; what is there is built."""
         if self.command[0] == "node":

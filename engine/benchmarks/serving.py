@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ import httpx
 from api import handlers
 from benchmarks.servers import Server
 from tests.processes import clean_environ
+from tests.serving import free_port, listens, wait_until
 
 _PUBLIC, _PRIVATE = "/api/public", "/api/private"
 _PSS = re.compile(r"(?m)^Pss: +(\d+) kB")
@@ -97,8 +97,7 @@ def pinned(cpu: int) -> Iterator[None]:
 @contextmanager
 def serving(server: Server, cpu: int | None, settings: Mapping[str, str]) -> Iterator[tuple[Served, float]]:
     """Serve on 127.0.0.1; yields the server, and the seconds that it took until the first 200."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     arguments = server.arguments(port=port, issuer=settings["ISSUER"], audience=settings["AUDIENCE"])
     # Into a file, as in production: reading a pipe would take time from the load's CPU.
     with tempfile.NamedTemporaryFile() as log:
@@ -119,6 +118,37 @@ def serving(server: Server, cpu: int | None, settings: Mapping[str, str]) -> Ite
             yield served, time.perf_counter() - started
         finally:
             served.stop()
+
+
+_NGINX = """
+daemon off; pid {folder}/pid; error_log stderr; worker_processes 1;
+events {{}}
+http {{
+    access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
+    uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+    upstream api {{ server {behind}; keepalive 64; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ proxy_pass http://api; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+    }}
+}}
+"""
+
+
+@contextmanager
+def behind_nginx(url: str) -> Iterator[str]:
+    """Put one nginx in front of a server; yields its URL."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        configuration = Path(folder) / "nginx.conf"
+        configuration.write_text(_NGINX.format(folder=folder, port=port, behind=url.removeprefix("http://")))
+        nginx = subprocess.Popen(["nginx", "-c", str(configuration), "-p", folder])  # noqa: S603, S607  # Debian's
+        try:
+            wait_until(lambda: listens(port))
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            nginx.terminate()
+            nginx.wait()
 
 
 def check(server: Server, url: str, good: str, bad: str) -> None:

@@ -9,13 +9,14 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import click
 
 from benchmarks.loads import LOADS, send_and_count, tokens
 from benchmarks.paced import Outcome, send_paced
 from benchmarks.servers import SERVERS, environ
-from benchmarks.serving import Served, pinned, serving
+from benchmarks.serving import Served, behind_nginx, pinned, serving
 from tests.tenant import AUDIENCE, Tenant
 
 _PRIVATE = next(load for load in LOADS if load.name == "distinct")
@@ -42,21 +43,26 @@ def rolling_restart(_: Tenant, served: Served, __: int) -> None:
 @click.command()
 @click.option("--minutes", type=click.IntRange(5), default=10, show_default=True)
 @click.option("--tempo", type=click.IntRange(5), default=60, show_default=True, help="Seconds that a minute has.")
+@click.option("--nginx", is_flag=True, help="With one nginx in front.")
 @click.option("--share", type=click.FloatRange(0.01, 1), default=0.7, show_default=True, help="Of the capacity.")
-def main(minutes: int, tempo: int, share: float) -> None:
+def main(*, minutes: int, tempo: int, share: float, nginx: bool) -> None:
     """Print what was served and lost in each minute."""
     happens: Mapping[int, Callable[[Tenant, Served, int], None]]
     happens = {2: outage, minutes // 2: kill_worker, minutes - 3: rolling_restart}
     server = SERVERS["ours"].with_arguments("--workers", "2")
-    with Tenant().running() as tenant, serving(server, None, environ(tenant.url, AUDIENCE)) as (served, _):
-        most = capacity(tenant, served)
+    with (
+        Tenant().running() as tenant,
+        serving(server, None, environ(tenant.url, AUDIENCE)) as (served, _),
+        behind_nginx(served.url) if nginx else nullcontext(served.url) as url,
+    ):
+        most = capacity(tenant, url)
         click.echo(f"capacity: {most:.0f}/s, of which {share:.0%} are sent")
         before, answered, lost, repeated = served.memory(), 0, 0, 0
         for minute in range(minutes):
             tenant.rotate(f"minute-{minute}")
             event = happens.get(minute)
             with ThreadPoolExecutor(1) as thread:
-                sending = thread.submit(send, tenant, served, share * most, tempo)
+                sending = thread.submit(send, tenant, url, share * most, tempo)
                 if event:
                     time.sleep(tempo / 6)
                     event(tenant, served, tempo)
@@ -76,20 +82,20 @@ def main(minutes: int, tempo: int, share: float) -> None:
         )
 
 
-def capacity(tenant: Tenant, served: Served) -> float:
+def capacity(tenant: Tenant, url: str) -> float:
     """How many requests a second are served, when as many are sent as can be."""
     for _ in range(2):  # the first requests are slower
         with tokens(tenant, tenant.url, 2_000) as known:
-            load = _PRIVATE, served.url, known
+            load = _PRIVATE, url, known
             timed = send_and_count(*load, seconds=5, connections=_CONNECTIONS, cpu=max(os.sched_getaffinity(0)))
     return timed.requests / timed.seconds
 
 
-def send(tenant: Tenant, served: Served, rate: float, seconds: int) -> Outcome:
+def send(tenant: Tenant, url: str, rate: float, seconds: int) -> Outcome:
     """Send a minute's requests, with tokens that are new."""
     with tokens(tenant, tenant.url, 2_000) as known, pinned(max(os.sched_getaffinity(0))):
         each = (known.folder / "distinct").read_text().split()
-        return send_paced(served.url, _PRIVATE.path, each, seconds=seconds, connections=_CONNECTIONS, rate=rate)
+        return send_paced(url, _PRIVATE.path, each, seconds=seconds, connections=_CONNECTIONS, rate=rate)
 
 
 if __name__ == "__main__":

@@ -37,13 +37,17 @@ class Options:
     seconds: int
     warmup: int
     connections: int
+    workers: int
     server_cpu: int
     load_cpu: int
 
 
 def one_round(server: Server, issuer: str, known: Tokens, options: Options) -> Round:
     """Start a server, time it under each load, and stop it."""
-    with serving(server, options.server_cpu, environ(issuer, AUDIENCE)) as (served, cold_start):
+    cpu = options.server_cpu
+    if options.workers > 1:
+        server, cpu = server.with_arguments("--workers", f"{options.workers}"), None
+    with serving(server, cpu, environ(issuer, AUDIENCE)) as (served, cold_start):
         check(server, served.url, known.good, known.bad)
         timed: dict[str, dict[str, float]] = {}
         for load in LOADS:
@@ -109,6 +113,7 @@ def machine() -> dict[str, Any]:
 @click.option("--warmup", type=click.IntRange(0), default=2, show_default=True, help="Seconds before that.")
 @click.option("--tokens", "count", type=click.IntRange(1), default=5_000, show_default=True, help="Distinct tokens.")
 @click.option("--connections", type=click.IntRange(1), default=16, show_default=True, help="How many wrk keeps open.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="With more, on all CPUs.")
 @click.option("--server-cpu", type=click.IntRange(0), default=0, show_default=True, help="The server's CPU.")
 @click.option("--load-cpu", type=click.IntRange(0), default=1, show_default=True, help="The load's CPU.")
 @click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write the results as JSON, too.")
@@ -117,7 +122,7 @@ def machine() -> dict[str, Any]:
     "chart_file",
     type=_FILE,
     metavar="FILE",
-    help="Draw here; by default docs/benchmark.svg, without --only.",
+    help="Draw here; by default docs/benchmark.svg, without --only and --workers.",
 )
 def main(
     only: Sequence[str], rounds: int, count: int, json_file: Path | None, chart_file: Path | None, **how: int
@@ -126,6 +131,8 @@ def main(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers are stopped then, too
     options = Options(**how)
     servers = [server for name, server in SERVERS.items() if name in only or not only]
+    if options.workers > 1:
+        servers = [server for server in servers if server.has_workers]
     for server in servers:
         if not only and server.optional and (why := server.missing()):
             click.echo(f"Without {server.name}: {why}.", err=True)
@@ -139,7 +146,7 @@ def main(
     click.echo(table(results))
     if json_file:
         json_file.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    if chart_file or not only:
+    if chart_file or not (only or options.workers > 1):
         (chart_file or _CHART).write_text(chart(results), encoding="utf-8")
 
 

@@ -49,7 +49,7 @@ def main(module: str | None = None) -> int:
         folder = Path(name)
         prepare(folder, module)
         subprocess.run([*MUTMUT, "run"], cwd=folder, check=True)  # noqa: S603
-        found = dict(survivors(folder))
+        found, number = dict(survivors(folder)), len(output(folder, "results", "--all", "true").split("\n")) - 1
     reasons = {mutant for group in yaml.safe_load(REASONS.read_text()) for mutant in group["mutants"]}
     unexplained = {name: change for name, change in found.items() if change not in reasons}
     for name, change in unexplained.items():
@@ -57,7 +57,7 @@ def main(module: str | None = None) -> int:
     idle = set() if module else reasons - set(found.values())
     for change in idle:
         sys.stdout.write(f"No mutant survived that would need this reason any more:\n{change}\n\n")
-    sys.stdout.write(f"{len(found)} mutants survived, {len(unexplained)} of them without a reason\n")
+    sys.stdout.write(f"{len(found)} of {number} mutants survived, {len(unexplained)} of them without a reason\n")
     return bool(unexplained or idle)
 
 
