@@ -138,6 +138,24 @@ COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda c: private(c).update(parameters=[{"name": "limit", "in": "query", "schema": {"type": "integer"}}]),
         "GET /api/private: api.handlers.private takes no argument 'limit', which the query has: add it, or",
     ),
+    "an argument whose name is Python's": (
+        lambda c: private(c).update(
+            operationId=f"{__name__}.limited",
+            parameters=[{"name": "Limit", "in": "query", "schema": {"type": "integer"}}],
+        ),
+        f"GET /api/private: {__name__}.limited takes no argument 'Limit', which the query has: add it, or have `make_app(…, "
+        "pythonic_params=True)` call it 'limit'",
+    ),
+    "a body that is named beside it": (
+        lambda c: private(c).update({"x-body-name": "limit"}, requestBody={"content": {"application/json": {}}}),
+        "#/paths/~1api~1private/get/x-body-name: nothing reads it here: move it into the requestBody",
+    ),
+    "a body that is named in its schema": (
+        lambda c: private(c).update(
+            requestBody={"content": {"application/json": {"schema": {"x-body-name": "limit"}}}}
+        ),
+        "#/paths/~1api~1private/get/requestBody/content/application~1json/schema/x-body-name: nothing reads it here",
+    ),
     "an argument that a request need not have": (
         lambda c: private(c).update(
             operationId=f"{__name__}.limited",

@@ -38,8 +38,12 @@ _VALIDATORS = {
 _STEP_UP = ("x-acr-values", "x-max-age")
 _CLAIMS = "x-claims"
 _POLICY = (*_STEP_UP, _CLAIMS)
-OWN = (*_POLICY, *set(_VALIDATORS.values()), "x-openapi-router-controller", "x-body-name")
+_BODY_NAME = "x-body-name"
+OWN = (*_POLICY, *set(_VALIDATORS.values()), "x-openapi-router-controller", _BODY_NAME)
 """What has a meaning here."""
+
+_NO_BODY = ("operation", "media type", "schema")
+"""Where converters and Connexion 2 have the name of a body."""
 
 _RESERVED = ("/ui", "/ui/", "/openapi.json", "/openapi.yaml")
 _SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749, section 3.3
@@ -69,6 +73,8 @@ def _extension_complaints(contract: Contract) -> Iterator[str]:
     """Members that look like ours and aren't: what was meant would not be enforced."""
     alike = {_plain(name): name for name in OWN}
     for kind, pointer, node in places(contract):
+        if isinstance(node, dict) and kind in _NO_BODY and _BODY_NAME in node:
+            yield f"{written((*pointer, _BODY_NAME))}: nothing reads it here: move it into the requestBody"
         if not isinstance(node, dict) or kind not in ("document", "path item", "operation", "security scheme"):
             continue
         for name in (name for name in node if name.startswith("x-") and name not in OWN):

@@ -25,6 +25,8 @@ def make_app(
     *,
     import_name: str = __name__,
     lifespan: Lifespan = _nothing,
+    pythonic_params: bool = False,
+    strict_validation: bool = False,
 ) -> FlaskApp:
     """Make the ASGI application that serves the contract which the settings name.
 
@@ -36,6 +38,8 @@ def make_app(
         import_name: The module that it belongs to, as Flask has it: beside its file are templates and other resources,
             and the application's logger has its name.
         lifespan: What starts and stops with it.
+        pythonic_params: Whether handlers take `messageId` as `message_id`, as with Connexion's option of the name.
+        strict_validation: Whether parameters of a query or form that the contract lacks are refused, with 400.
 
     Raises:
         SettingsError: A setting is unusable.
@@ -57,7 +61,7 @@ def make_app(
                 f"TRACING is true, but {error.name} isn't installed. Install the extra 'tracing'."
             ) from error
     app = FlaskApp(import_name, settings=settings, validator=validator, lifespan=lifespan, observers=observers)
-    app.add_api(settings.specification)
+    app.add_api(settings.specification, pythonic_params=pythonic_params, strict_validation=strict_validation)
     return app
 
 

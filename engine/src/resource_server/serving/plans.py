@@ -103,6 +103,8 @@ class Plan:
         for each in self._parameters:
             if each.location in ("path", "query") and not self._takes_all and each.argument not in self._names:
                 otherwise = "" if each.location == "path" else ", or `**others` if it reads the query by itself"
+                if pythonic(each.name) in self._names:
+                    otherwise = f", or have `make_app(…, pythonic_params=True)` call it {pythonic(each.name)!r}"
                 yield (
                     f"{name}: {handler} takes no argument {each.argument!r}, which the {each.location} has: "
                     f"add it{otherwise}"
