@@ -143,8 +143,8 @@ COMPLAINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
             operationId=f"{__name__}.limited",
             parameters=[{"name": "Limit", "in": "query", "schema": {"type": "integer"}}],
         ),
-        f"GET /api/private: {__name__}.limited takes no argument 'Limit', which the query has: add it, or have `make_app(…, "
-        "pythonic_params=True)` call it 'limit'",
+        f"GET /api/private: {__name__}.limited takes no argument 'Limit', which the query has: add it, or have "
+        "`make_app(…, pythonic_params=True)` call it 'limit'",
     ),
     "a body that is named beside it": (
         lambda c: private(c).update({"x-body-name": "limit"}, requestBody={"content": {"application/json": {}}}),

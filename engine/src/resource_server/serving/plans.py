@@ -102,12 +102,9 @@ class Plan:
             fed.add(self._sanitize(self.declared.body.get("x-body-name", "body")))
         for each in self._parameters:
             if each.location in ("path", "query") and not self._takes_all and each.argument not in self._names:
-                otherwise = "" if each.location == "path" else ", or `**others` if it reads the query by itself"
-                if pythonic(each.name) in self._names:
-                    otherwise = f", or have `make_app(…, pythonic_params=True)` call it {pythonic(each.name)!r}"
                 yield (
                     f"{name}: {handler} takes no argument {each.argument!r}, which the {each.location} has: "
-                    f"add it{otherwise}"
+                    f"add it{self._otherwise(each)}"
                 )
             if wrong := each.wrong_default():
                 yield f"{name}: the default of its parameter {each.name!r} is not one: {wrong}"
@@ -119,6 +116,12 @@ class Plan:
                     f"{name}: {handler} asks for {argument!r}, which a request need not have: "
                     f"give the argument a default, like `{argument}=None`"
                 )
+
+    def _otherwise(self, parameter: Parameter) -> str:
+        """What to do about a parameter that the handler doesn't take, in place of adding it."""
+        if (name := pythonic(parameter.name)) in self._names:
+            return f", or have `make_app(…, pythonic_params=True)` call it {name!r}"
+        return "" if parameter.location == "path" else ", or `**others` if it reads the query by itself"
 
     @property
     def flask_path(self) -> str:
