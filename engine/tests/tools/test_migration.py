@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from resource_server.contract.loading import load_contract
+from resource_server.contract.spec import ContractError
 from resource_server.developing.contract_tests.forging import ABSENT
 from tests.processes import DOCS, api, run, running
 from tests.serving import free_port
@@ -115,3 +118,168 @@ def test_contract_of_the_sample_serves_the_quickstarts_routes(old_quickstart: An
         headers = bearer(tenant.token())
         served = httpx.get(url + path, headers=headers, trust_env=False)
         assert served.json() == old_quickstart.get(path, headers=headers).json
+
+
+def moved(name: str, folder: Path) -> Path:
+    """Carry out a page's steps: the house that its command makes of its contract, with the files that it shows."""
+    texts = blocks(name) | blocks(name, "yaml")
+    for path, text in texts.items():
+        if path.startswith("old/"):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+    (folder / "old" / "openapi.yaml").write_text(texts["openapi.yaml"])
+    (arguments,) = re.findall(
+        r"(?m)^\$ \.venv/bin/python -m resource_server (new .*)$", (GUIDES / f"{name}.md").read_text()
+    )
+    (folder / "checkout").mkdir()
+    made = run([sys.executable, "-m", "resource_server", *arguments.split()], cwd=folder / "checkout")
+    assert made.returncode == 0, made.stderr
+    house = folder / arguments.split()[1].removeprefix("../")
+    for path, text in texts.items():
+        if not path.startswith("old/") and path != "openapi.yaml":
+            (house / path).write_text(text)
+    return house
+
+
+@contextmanager
+def served(house: Path, tenant: Tenant, **environ: str) -> Iterator[httpx.Client]:
+    port = free_port()
+    environ |= {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE}
+    with running(api("serve", "--port", str(port)), environ, house) as process:
+        process.wait_for("Started worker-1", seconds=60)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=15) as client:
+            yield client
+
+
+@pytest.fixture(scope="module")
+def of_connexion_2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return moved("connexion-2", tmp_path_factory.mktemp("connexion-2"))
+
+
+@pytest.fixture(scope="module")
+def client_2(of_connexion_2: Path, tenant: Tenant) -> Iterator[httpx.Client]:
+    with served(of_connexion_2, tenant) as client:
+        yield client
+
+
+MESSAGE = "/v1/messages/a"
+
+
+def test_functions_of_connexion_2_get_what_they_got(client_2: httpx.Client, tenant: Tenant) -> None:
+    fields = {"X-Client": "web", "X-Trace": "t1"}
+    writer, reader = bearer(tenant.token(scope="write:messages")), bearer(tenant.token())
+    kept = client_2.put(MESSAGE, json={"text": "x"}, headers=writer | fields)
+    assert (kept.status_code, kept.headers["X-Client"], kept.headers["X-Trace"]) == (204, "web", "t1")
+    assert client_2.get(MESSAGE, headers=reader).json() == {"text": "x"}
+    assert client_2.get(f"{MESSAGE}?shout=true", headers=reader).json() == {"text": "X"}
+    missing = client_2.get(MESSAGE, headers=bearer(tenant.token(sub="ben")))
+    assert (missing.status_code, missing.json()["detail"]) == (404, "You have no such message.")
+    assert client_2.get("/v1/health").json() == {"well": True}
+
+
+def test_connexion_2_refusals_are_those_of_the_page(client_2: httpx.Client, tenant: Tenant) -> None:
+    for fields, status, code in (
+        ({}, 401, "missing_credentials"),
+        ({"Authorization": "Bearer"}, 400, "invalid_request"),
+        (bearer("a b"), 400, "invalid_request"),
+        (bearer("abc"), 401, "invalid_token"),
+        (bearer(tenant.token(scope="write:messages")), 403, "insufficient_scope"),
+    ):
+        refused = client_2.get(MESSAGE, headers=fields)
+        assert (refused.status_code, refused.json()["code"]) == (status, code)
+        assert "www-authenticate" in refused.headers
+    reader, writer = bearer(tenant.token()), bearer(tenant.token(scope="write:messages"))
+    for query in ("shout=1", "other=1"):
+        refused = client_2.get(f"{MESSAGE}?{query}", headers=reader)
+        assert (refused.status_code, len(refused.json()["errors"])) == (400, 1), query
+    assert client_2.put(MESSAGE, json={"text": ""}).status_code == 401
+    assert client_2.put(MESSAGE, json={"text": ""}, headers=writer).status_code == 400
+    assert client_2.put(MESSAGE, content="x", headers=writer | {"Content-Type": "text/plain"}).status_code == 415
+    assert [client_2.get("/v1/none").status_code, client_2.post("/v1/health").status_code] == [404, 405]
+    assert [client_2.get(path).status_code for path in ("/v1/openapi.json", "/v1/ui/")] == [200, 200]
+
+
+def test_connexion_2_house_says_who_may_call_what(of_connexion_2: Path) -> None:
+    assert '== [\n        "GET /health",\n    ]' in (of_connexion_2 / "tests" / "test_contract.py").read_text()
+
+
+@pytest.fixture(scope="module")
+def of_connexion_3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return moved("connexion-3", tmp_path_factory.mktemp("connexion-3"))
+
+
+@pytest.fixture(scope="module")
+def client_3(of_connexion_3: Path, tenant: Tenant) -> Iterator[httpx.Client]:
+    with served(of_connexion_3, tenant, CORS_ORIGINS="https://app.example.com") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def old_connexion_3(tmp_path_factory: pytest.TempPathFactory, tenant: Tenant) -> Iterator[httpx.Client]:
+    """The app that the page starts from, as its last line runs it."""
+    folder = tmp_path_factory.mktemp("old")
+    for path, text in (blocks("connexion-3") | blocks("connexion-3", "yaml")).items():
+        if path.startswith("old/"):
+            (folder / Path(path).name).write_text(text.replace('f"https://{os', 'f"http://{os'))
+    port = free_port()
+    environ = {"AUTH0_DOMAIN": tenant.url.removeprefix("http://").rstrip("/"), "AUTH0_AUDIENCE": AUDIENCE}
+    with running([sys.executable, "-m", "uvicorn", "app:app", "--port", str(port)], environ, folder) as process:
+        process.wait_for("Uvicorn running", seconds=60)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=15) as client:
+            yield client
+
+
+def test_connexion_3_app_answers_as_before(
+    old_connexion_3: httpx.Client, client_3: httpx.Client, tenant: Tenant
+) -> None:
+    reader, writer = bearer(tenant.token()), bearer(tenant.token(scope="write:messages"))
+    other = bearer(tenant.token(sub="ben"))
+    for client in (old_connexion_3, client_3):
+        assert client.put(MESSAGE, json={"text": "x"}, headers=writer).status_code == 204
+        assert client.get(MESSAGE, headers=reader).json() == {"text": "x"}
+        missing = client.get(MESSAGE, headers=other)
+        assert (missing.status_code, missing.json()["detail"]) == (404, "You have no message a.")
+        assert client.get(f"{MESSAGE}?other=1", headers=reader).status_code == 400
+        assert client.put(MESSAGE, json={"text": ""}, headers=writer).status_code == 400
+        origin = client.get("/v1/feed", headers={"Origin": "https://app.example.com"})
+        assert origin.headers["access-control-allow-origin"] == "https://app.example.com"
+        assert origin.json() == {"for": "everybody"}
+
+
+def test_connexion_3_differences_are_those_of_the_page(
+    old_connexion_3: httpx.Client, client_3: httpx.Client, tenant: Tenant
+) -> None:
+    found = {}
+    writer = bearer(tenant.token(scope="write:messages"))
+    for client in (old_connexion_3, client_3):
+        spelt = writer | {"Content-Type": "Application/JSON"}
+        without = client.get(MESSAGE)
+        found[client] = (
+            client.get(MESSAGE, headers=bearer(tenant.token(scope=""))).status_code,
+            (without.status_code, "www-authenticate" in without.headers),
+            [client.get(MESSAGE, headers={"Authorization": each}).status_code for each in ("Bearer", "Bearer a b")],
+            client.get("/v1/feed", headers=bearer("bad")).status_code,
+            client.get("/v1/feed", headers=bearer(tenant.token())).json(),
+            client.put(MESSAGE, content=b'{"text": ""}', headers=spelt).status_code,
+        )
+        assert client.put(MESSAGE, json={"text": "x"}, headers=writer).status_code == 204
+    assert found[old_connexion_3] == (200, (401, False), [401, 401], 200, {"for": "everybody"}, 204)
+    assert found[client_3] == (403, (401, True), [400, 400], 401, {"for": "auth0|ada"}, 400)
+    assert client_3.get(f"/{MESSAGE}").status_code == 404
+
+
+def test_old_contract_of_connexion_3_is_not_served_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "openapi.yaml").write_text(blocks("connexion-3", "yaml")["old/openapi.yaml"])
+    with pytest.raises(ContractError, match="scopes are enforced for oauth2 schemes only, and 'jwt' is none"):
+        load_contract(tmp_path / "openapi.yaml")
+
+
+def test_wrapped_application_runs_under_another_server(of_connexion_3: Path, tenant: Tenant) -> None:
+    port = free_port()
+    environ = {"AUTH0_DOMAIN": tenant.url, "AUTH0_AUDIENCE": AUDIENCE}
+    with running(
+        [sys.executable, "-m", "uvicorn", "asgi:app", "--port", str(port)], environ, of_connexion_3
+    ) as process:
+        process.wait_for("Uvicorn running", seconds=60)
+        answer = httpx.get(f"http://127.0.0.1:{port}/v1/feed", trust_env=False)
+    assert (answer.status_code, answer.headers["x-version"]) == (200, "1")
