@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from resource_server.contract.loading import load_contract
-from resource_server.contract.spec import ContractError
+from resource_server.contract.loading import load_contract, read_contract
+from resource_server.contract.spec import ContractError, public_operations
 from resource_server.developing.contract_tests.forging import ABSENT
 from tests.processes import DOCS, api, run, running
 from tests.serving import free_port
@@ -129,7 +129,8 @@ def moved(name: str, folder: Path) -> Path:
         if path.startswith("old/"):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
-    (folder / "old" / "openapi.yaml").write_text(texts["openapi.yaml"])
+    if "openapi.yaml" in texts:
+        (folder / "old" / "openapi.yaml").write_text(texts["openapi.yaml"])
     (arguments,) = re.findall(
         r"(?m)^\$ \.venv/bin/python -m resource_server (new .*)$", (GUIDES / f"{name}.md").read_text()
     )
@@ -286,3 +287,76 @@ def test_wrapped_application_runs_under_another_server(of_connexion_3: Path, ten
         process.wait_for("Uvicorn running", seconds=60)
         answer = httpx.get(f"http://127.0.0.1:{port}/v1/feed", trust_env=False)
     assert (answer.status_code, answer.headers["x-version"]) == (200, "1")
+
+
+SDK = """
+class Auth0FastAPI:
+    def __init__(self, domain, audience):
+        pass
+
+    def require_auth(self, scopes=None):
+        async def dependency(request: Request):
+            return {}
+
+        return dependency
+"""
+"""What of the SDK makes the contract: its dependencies tell FastAPI nothing."""
+
+
+@pytest.fixture(scope="module")
+def of_fastapi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fastapi")
+    old = folder / "old"
+    old.mkdir()
+    (old / "fastapi_plugin.py").write_text(f"from fastapi import Request\n{SDK}")
+    for path in ("old/main.py", "old/contract.py"):
+        (folder / path).write_text(blocks("fastapi")[path])
+    printed = run([sys.executable, "contract.py"], {"AUTH0_DOMAIN": "", "AUTH0_AUDIENCE": ""}, old)
+    assert printed.returncode == 0, printed.stderr
+    (old / "openapi.json").write_text(printed.stdout)
+    return moved("fastapi", folder)
+
+
+@pytest.fixture(scope="module")
+def client_of_fastapi(of_fastapi: Path, tenant: Tenant) -> Iterator[httpx.Client]:
+    with served(of_fastapi, tenant) as client:
+        yield client
+
+
+NOTE = "/notes/a"
+
+
+def test_contract_of_fastapi_gets_its_security(of_fastapi: Path) -> None:
+    contract = read_contract(of_fastapi / "openapi.yaml")
+    assert public_operations(contract) == ["GET /health"]
+    assert contract["security"] == [{"oauth2": []}]
+    assert contract["paths"]["/notes/{name}"]["put"]["security"] == [{"oauth2": ["write:notes"]}]
+    assert sorted(contract["components"]["schemas"]) == ["Note", "Text"]
+
+
+def test_fastapi_app_answers_as_before(client_of_fastapi: httpx.Client, tenant: Tenant) -> None:
+    client = client_of_fastapi
+    reader, writer = bearer(tenant.token(scope="read:notes")), bearer(tenant.token(scope="write:notes"))
+    assert client.put(NOTE, json={"text": "x"}, headers=writer).json() == {"name": "a", "text": "x"}
+    assert client.get(NOTE, headers=reader).json() == {"name": "a", "text": "x"}
+    assert client.get(f"{NOTE}?shout=true", headers=reader).json() == {"name": "a", "text": "X"}
+    assert client.get("/notes/b", headers=reader).json()["detail"] == "You have no such note."
+    assert client.get("/health").json() == {"well": True}
+
+
+def test_fastapi_differences_are_those_of_the_page(client_of_fastapi: httpx.Client, tenant: Tenant) -> None:
+    def status(path: str = NOTE, header: Any = None, **claims: Any) -> int:
+        token = tenant.token(header, **{"scope": "read:notes", "sub": "ben", **claims})
+        return client_of_fastapi.get(path, headers=bearer(token)).status_code
+
+    writer = bearer(tenant.token(scope="write:notes", sub="ben"))
+    assert client_of_fastapi.put(NOTE, json={"text": "x"}, headers=writer).status_code == 200
+    assert client_of_fastapi.put(NOTE, json={"text": ""}, headers=writer).status_code == 400
+    assert client_of_fastapi.put(NOTE, json={"text": ""}).status_code == 401
+    for authorization, expected in ((None, 401), ("Basic eA==", 401), ("Bearer", 400), ("Bearer a b", 400)):
+        fields = {"Authorization": authorization} if authorization else {}
+        assert client_of_fastapi.get(NOTE, headers=fields).status_code == expected
+    assert (status(), status(scope="x"), status(scope=["read:notes"])) == (200, 403, 200)
+    assert (status(nbf=9999999999), status(sub=ABSENT), status(cnf={"x5t#S256": "x" * 43})) == (401, 401, 401)
+    assert (status(header={"typ": "logout+jwt"}), status(header={"kid": ABSENT})) == (401, 200)
+    assert (status(f"{NOTE}?shout=1"), status(f"{NOTE}/")) == (400, 404)
