@@ -1,5 +1,6 @@
 """docs/migration, carried out: what a page starts from, the house that its steps lead to, and what it says differs."""
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 from resource_server.contract.loading import load_contract, read_contract
 from resource_server.contract.spec import ContractError, public_operations
 from resource_server.developing.contract_tests.forging import ABSENT
-from tests.processes import DOCS, api, run, running
+from tests.processes import DOCS, ENGINE, TESTS, api, run, running
 from tests.serving import free_port
 from tests.tenant import AUDIENCE, Tenant
 
@@ -359,3 +360,13 @@ def test_fastapi_differences_are_those_of_the_page(client_of_fastapi: httpx.Clie
     assert (status(nbf=9999999999), status(sub=ABSENT), status(cnf={"x5t#S256": "x" * 43})) == (401, 401, 401)
     assert (status(header={"typ": "logout+jwt"}), status(header={"kid": ABSENT})) == (401, 200)
     assert (status(f"{NOTE}?shout=1"), status(f"{NOTE}/")) == (400, 404)
+
+
+def test_comparison_names_the_versions_that_run_here() -> None:
+    page = (DOCS / "comparison.md").read_text()
+    named = dict(re.findall(r"(?m)^\| ([\w-]+)[^|]* \| ([\w.]+) \|", page))
+    node = json.loads((TESTS / "peers" / "package.json").read_text())["dependencies"]
+    assert named["express-oauth2-jwt-bearer"] == node["express-oauth2-jwt-bearer"]
+    pins = dict(re.findall(r"(?m)^([\w-]+)==(\S+)", (ENGINE / "benchmarks" / "requirements.txt").read_text()))
+    for name in ("auth0-api-python", "auth0-fastapi-api", "connexion"):
+        assert named.get(name, named.get(name.capitalize())) == pins[name]
