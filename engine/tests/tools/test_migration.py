@@ -138,7 +138,7 @@ def moved(name: str, folder: Path) -> Path:
     (folder / "checkout").mkdir()
     made = run([sys.executable, "-m", "resource_server", *arguments.split()], cwd=folder / "checkout")
     assert made.returncode == 0, made.stderr
-    house = folder / arguments.split()[1].removeprefix("../")
+    house: Path = folder / arguments.split()[1].removeprefix("../")
     for path, text in texts.items():
         if not path.startswith("old/") and path != "openapi.yaml":
             (house / path).write_text(text)
