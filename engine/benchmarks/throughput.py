@@ -44,7 +44,7 @@ class Options:
 
 def one_round(server: Server, issuer: str, known: Tokens, options: Options) -> Round:
     """Start a server, time it under each load, and stop it."""
-    cpu = options.server_cpu
+    cpu: int | None = options.server_cpu
     if options.workers > 1:
         server, cpu = server.with_arguments("--workers", f"{options.workers}"), None
     with serving(server, cpu, environ(issuer, AUDIENCE)) as (served, cold_start):

@@ -63,7 +63,11 @@ def names() -> Iterator[str]:
     for module, name in offered:
         value, told = getattr(module, name), f"{module.__name__}.{name}"
         yield told
-        made = isinstance(value, type) and name not in MADE_ELSEWHERE and inspect.isfunction(value.__init__)
+        made = (
+            isinstance(value, type)
+            and name not in MADE_ELSEWHERE
+            and inspect.isfunction(inspect.getattr_static(value, "__init__"))
+        )
         if made or inspect.isfunction(value):
             yield from parameters(told, value)
         for member in MEMBERS.get(name, ()):
