@@ -23,9 +23,11 @@ project = html_title = "resource-server"
 root_doc = "README"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
 myst_heading_anchors = 4  # links to headings are written as for GitHub
+highlight_language = "none"  # of blocks that name no other
 
 default_role = "py:obj"  # of what stands in single backticks in docstrings
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 maximum_signature_line_length = 80
