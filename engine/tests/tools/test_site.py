@@ -19,6 +19,8 @@ from tests.api.test_troubleshooting import refusals
 from tests.processes import DOCS, ENGINE, SAMPLE, run
 from tests.unit.test_rooms import CONTRACT_TESTS
 
+pytestmark = pytest.mark.timeout(300)
+
 PYTHON = ENGINE.parent / ".venv-site" / "bin" / "python"
 OFFLINE = """
 import sys
@@ -67,7 +69,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     options = ["--quiet", "--fail-on-warning", "--keep-going", "--jobs", "2", "--doctree-dir", str(folder / "doctrees")]
     options += ["--conf-dir", str(ENGINE / "site")]
-    made = run([str(PYTHON), "-c", OFFLINE, *options, str(DOCS), str(folder / "html")], seconds=110)
+    made = run([str(PYTHON), "-c", OFFLINE, *options, str(DOCS), str(folder / "html")], seconds=280)
     assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
     return folder / "html"
 
