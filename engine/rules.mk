@@ -19,7 +19,7 @@ RUN_STAMP := $(VENV)/run-$(call SUM,$(RUN))
 DEV_STAMP := $(VENV)/dev-$(call SUM,$(DEV))
 PATH_STAMP := $(VENV)/path-$(subst /,-,$(SOURCES))
 
-.PHONY: run test test-mine test-unit test-api test-all test-system test-tools proof contract token types sdk clients lint lint-spec bench hot lock lock-engine release-spec wheel ci-packages
+.PHONY: run test test-mine test-unit test-api test-all test-system test-tools proof contract token types sdk clients lint lint-spec bench hot site lock lock-engine release-spec wheel ci-packages ci-programs
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP) ## Serve the API for development, with its own issuer unless AUTH0_DOMAIN is set
@@ -102,6 +102,11 @@ bench: $(DEV_STAMP) $(VENV)-bench/installed ## Time the API and its peers side b
 hot: $(DEV_STAMP) ## Compare what the hot functions cost with benchmarks/hot.json (ARGS=--record writes it anew)
 	@$(IN_TESTS) benchmarks.hot $(ARGS)
 
+site: $(VENV)-site/installed ## Make a site of docs/ in the folder site/, and fail if a link in it leads nowhere
+	@$(VENV)-site/bin/python -m sphinx --quiet --fail-on-warning --fresh-env --jobs 2 --doctree-dir .site_cache \
+		--conf-dir $(ENGINE)/site $(ENGINE)/docs site
+	@echo "Made site/index.html" >&2
+
 wheel: $(DEV_STAMP) ## Build the engine's wheel into dist/
 	$(IN_TESTS) hatchling build --target wheel --directory $(CURDIR)/dist
 
@@ -112,8 +117,11 @@ lock-engine: $(DEV_STAMP) ## Pin the newest releases that the engine's pyproject
 	cd $(ENGINE) && $(CURDIR)/$(COMPILE) --upgrade -c requirements-extras.txt \
 		--all-extras --group dev pyproject.toml -o requirements-dev.txt
 	cd $(ENGINE) && $(CURDIR)/$(COMPILE) --upgrade -c requirements.txt --group bench -o benchmarks/requirements.txt
+	cd $(ENGINE) && $(CURDIR)/$(COMPILE) --upgrade -c requirements.txt --group site -o site/requirements.txt
 
-ci-packages: ## Install what a full run of the tests needs
+ci-packages: ci-programs $(if $(TESTS),$(VENV)-site/installed) ## Install what a full run of the tests needs
+
+ci-programs:
 	@bash $(ENGINE)/ci.sh
 
 # One line in a `.pth` file puts the engine on Python's path; a path there begins at the file's own folder.
@@ -141,4 +149,11 @@ $(VENV)-bench/installed: $(ENGINE)/benchmarks/requirements.txt
 	@echo "Installing the peers into $(VENV)-bench …" >&2
 	@test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
 	@$(subst $(BIN),$(VENV)-bench/bin,$(PIP_INSTALL)) -r $(ENGINE)/benchmarks/requirements.txt
+	@touch $@
+
+# The site's references are read from the engine itself, so what it runs with is there, too.
+$(VENV)-site/installed: $(ENGINE)/requirements.txt $(ENGINE)/site/requirements.txt | $(DEV_STAMP)
+	@echo "Installing what makes the site into $(VENV)-site …" >&2
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-site
+	@$(BIN)/uv pip install --quiet --python $(VENV)-site --no-deps --require-hashes $(addprefix -r ,$^)
 	@touch $@

@@ -1,5 +1,7 @@
 """Access tokens in a Flask app that is there already: each route says what it needs, under any WSGI server.
 
+Here it is a scope::
+
     require_auth = ResourceProtector(Auth0JWTBearerTokenValidator("tenant.eu.auth0.com", "https://api.example.com"))
 
 

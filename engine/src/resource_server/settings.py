@@ -466,7 +466,7 @@ SLASH_WARNING = "AUTH0_DOMAIN: %s lacks the final slash of Auth0's issuers, so e
 
 
 def environ() -> dict[str, str]:
-    """The variables of this process: its environment, over a `.env` file in the current directory.
+    """The variables of this process: its environment, over a file ``.env`` in the current directory.
 
     Raises:
         SettingsError: A line of the file is none.

@@ -77,7 +77,7 @@ def test_image_is_made_of_what_production_needs(tmp_path: Path) -> None:
     assert {"engine/image.sh", "engine/requirements-extras.txt", "engine/src/resource_server/command.py"} <= files
     others = {file for file in files if not file.startswith(("api/", "security/", "engine/"))}
     assert others == {"openapi.yaml", "requirements.txt"}
-    kept_out = r"(^|/)(\..*|__pycache__|node_modules|developing|template|testing|tests|benchmarks|docs)(/|$)"
+    kept_out = r"(^|/)(\..*|__pycache__|node_modules|developing|template|testing|tests|benchmarks|docs|site)(/|$)"
     assert [file for file in files if re.search(kept_out, file)] == []
 
 

@@ -1,7 +1,7 @@
 """A pytest plugin: a client of the application, and access tokens for any claims; no server, and no issuer.
 
 It replaces where the keys come from, and nothing else: signature, claims, scopes, proofs, rules and the handler run as
-in production. In a `conftest.py`:
+in production. In a `conftest.py`::
 
     pytest_plugins = ["resource_server.testing"]
 

@@ -17,6 +17,7 @@ class TestIssuer:
     __test__ = False  # for pytest, which takes its name for a test's
 
     url = "https://issuer.test/"
+    """What its tokens have as `iss`."""
 
     def __init__(self) -> None:
         self._key = RSAKey.generate_key(2048, {"kid": "test", "use": "sig", "alg": "RS256"})

@@ -18,6 +18,7 @@ class AccessToken(JWTBearerToken):  # type: ignore[misc]  # Authlib is not typed
     """
 
     scopes: frozenset[str]
+    """The scopes that it grants."""
 
     def __init__(self, claims: Claims, scopes: frozenset[str]) -> None:
         super().__init__(claims)

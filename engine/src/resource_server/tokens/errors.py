@@ -102,9 +102,11 @@ class SecurityError(HTTPException, OAuth2Error):  # type: ignore[misc]  # Authli
     """The request is refused. Subclasses say with which status, challenge and problem code."""
 
     status_code: int
+    """The status of the answer."""
     error: ClassVar[str]
-    """The stable code: the OAuth error code where there is one."""
+    """The stable code, which is the OAuth error code where there is one."""
     description: str
+    """The sentence that says what is wrong, and what to do."""
     scheme = "Bearer"
     """By which the credentials were presented."""
     protection = Protection("")
@@ -120,7 +122,7 @@ class SecurityError(HTTPException, OAuth2Error):  # type: ignore[misc]  # Authli
 
     @property
     def challenge(self) -> str | None:
-        """The value of `WWW-Authenticate`, if the answer carries one: what is wrong; with 401, what else is spoken."""
+        """The value of `WWW-Authenticate`, if the answer carries one; with 401 it names each scheme that is spoken."""
         challenges = [self.protection.challenge(self.scheme, **self.parameters)]
         if self.status_code == HTTPStatus.UNAUTHORIZED:
             others = (scheme for scheme in self.protection.schemes if scheme != self.scheme)
@@ -129,7 +131,7 @@ class SecurityError(HTTPException, OAuth2Error):  # type: ignore[misc]  # Authli
 
     @property
     def detail(self) -> str:  # type: ignore[override]  # as Starlette's has it
-        """What is wrong, in a sentence of a catalogue."""
+        """The description, for Starlette."""
         return self.description
 
     @property
@@ -150,11 +152,11 @@ class SecurityError(HTTPException, OAuth2Error):  # type: ignore[misc]  # Authli
         }
 
     def get_headers(self) -> list[tuple[str, str]]:
-        """For Authlib: all header fields of the answer, content type included."""
+        """Return all header fields of the answer, content type included."""
         return [("Content-Type", "application/problem+json"), ("Cache-Control", "no-store"), *self.headers.items()]
 
     def get_body(self) -> list[tuple[str, Any]]:
-        """For Authlib: the members of the body."""
+        """Return the members of the problem document, for Authlib."""
         return list(self.problem.items())
 
 
