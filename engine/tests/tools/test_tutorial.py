@@ -1,6 +1,5 @@
 """docs/tutorial.md, carried out from an empty folder: each command prints what the page shows."""
 
-import os
 import re
 import shlex
 import shutil
@@ -16,10 +15,10 @@ from tests.houses import borrowed_environment, house
 from tests.image import Image, build, missing
 from tests.postgres import Postgres, postgres
 from tests.processes import DOCS, run, running
-from tests.serving import free_port
+from tests.serving import free_port, listens, wait_until
 from tests.tenant import Tenant
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 BLOCKS: list[tuple[str, str]] = re.findall(r"(?ms)^```(\w+)\n(.*?)^```$", (DOCS / "tutorial.md").read_text())
 NGINX = "daemon off; pid {0}/pid; error_log stderr; events {{}}\nhttp {{ access_log off; include {0}/*.conf; }}\n"
 
@@ -43,7 +42,7 @@ class Reader:
 
     def __init__(self, folder: Path, other: Path, tenant: Tenant, database: Postgres, packages: Path) -> None:
         self.folder, self.other, self.packages = folder, other, packages
-        self.port, web, metrics = free_port(), free_port(), free_port()
+        self.port, self.web, metrics = free_port(), free_port(), free_port()
         self.here = {
             "https://tenant.eu.auth0.com/": tenant.url,
             "tenant.eu.auth0.com": tenant.url,
@@ -53,8 +52,8 @@ class Reader:
             "3010": str(self.port),
             "3011": str(self.port + 1),
             "9464": str(metrics),
-            "localhost": f"127.0.0.1:{web}",
-            "listen 80": f"listen 127.0.0.1:{web}",
+            "localhost": f"127.0.0.1:{self.web}",
+            "listen 80": f"listen 127.0.0.1:{self.web}",
             "/etc/nginx/conf.d": str(other),
         }
         # What is installed is this environment's; the linters, which CI has, aren't a reader's.
@@ -132,6 +131,7 @@ class Reader:
         """Start nginx, with the page's part of its configuration."""
         (self.other / "nginx").write_text(NGINX.format(self.other))
         self.proxy.enter_context(running(["nginx", "-c", str(self.other / "nginx"), "-p", str(self.other)]))
+        wait_until(lambda: listens(self.web))
 
 
 def commit(folder: Path, *first: str) -> None:
@@ -150,7 +150,7 @@ def test_whoever_follows_the_page_serves_orders_in_production(
     upstream = house(other / "upstream")
     commit(upstream, "init -q")
     packages = other / "packages"
-    shutil.copytree(engine_packages, packages, copy_function=os.link)
+    shutil.copytree(engine_packages, packages)
     (tmp_path / "empty").mkdir()
     with postgres(tmp_path / "postgres").running() as database:
         reader = Reader(tmp_path / "empty", other, tenant, database, packages)
