@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from resource_server.serving.background import in_background
 from resource_server.settings import Settings
 from tests.houses import house
-from tests.processes import ENGINE, SAMPLE
+from tests.processes import ENGINE, SAMPLE, run
 from tests.redis_server import RedisServer, redis_server
 from tests.sample import create_app
 from tests.tenant import AUDIENCE, Tenant
@@ -75,6 +76,16 @@ def wrk() -> None:
     """Without wrk the test is skipped; in CI it fails."""
     if not shutil.which("wrk"):
         (pytest.fail if os.environ.get("CI") else pytest.skip)("this needs the Debian package wrk")
+
+
+@pytest.fixture(scope="session")
+def engine_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the packages that the engine pins."""
+    folder = tmp_path_factory.mktemp("packages")
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
+    ended = run([*pip, "-r", str(ENGINE / "requirements-extras.txt"), "-d", str(folder)], seconds=300)
+    assert ended.returncode == 0, ended.stderr
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ def house(folder: Path, *, wheel: Path | None = None, installed: bool = False) -
 
 def borrowed_environment(folder: Path) -> None:
     """Make an environment for a house: what is installed in it is its own, the rest is this one's."""
-    venv.create(folder / ".venv", with_pip=True)
+    venv.create(folder / ".venv")  # which has this one's pip, too
     (packages,) = (folder / ".venv" / "lib").glob("python*/site-packages")
     (packages / "zz-borrowed.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     for program in ("ruff", "uv"):

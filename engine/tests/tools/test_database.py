@@ -83,6 +83,7 @@ def test_each_reads_and_writes_their_own(house: Path, database: Postgres, tenant
             (ben.get(first), 404),
             (ada.get("/messages/999999"), 404),
             (ada.post("/messages", json={"name": "x"}), 400),
+            (ada.post("/messages", json={"name": "x", "text": "\0"}), 400),
             (httpx.get(f"{ada.base_url}/messages"), 401),
         ):
             assert refused.status_code == status

@@ -34,14 +34,6 @@ def pip(*arguments: str) -> None:
     assert made.returncode == 0, made.stdout + made.stderr
 
 
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the packages that are pinned."""
-    folder = tmp_path_factory.mktemp("packages")
-    pip("download", "--no-deps", "--require-hashes", "-r", str(ENGINE / "requirements-extras.txt"), "-d", str(folder))
-    return folder
-
-
 def test_base_is_pinned_and_the_command_needs_no_shell_and_no_root() -> None:
     steps = dict(STEPS)  # the last of each
     assert re.fullmatch(r"arg BASE=python:3\.\d+-slim-\w+", " ".join(STEPS[0]))
@@ -92,7 +84,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=["folder", "wheel"])
-def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Image:
+def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, engine_packages: Path) -> Image:
     """An image of the sample, with the engine as a folder and as a wheel."""
     if why := missing():
         pytest.skip(why)
@@ -101,7 +93,7 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     for path in context.rglob("*"):
         if not path.is_symlink():  # one leads out of the house
             path.chmod(path.stat().st_mode & 0o700)  # its owner's only
-    return build(context, tmp_path_factory.mktemp("image"), packages)
+    return build(context, tmp_path_factory.mktemp("image"), engine_packages)
 
 
 def test_argument_is_known_to_its_stage_alone(tmp_path: Path) -> None:
@@ -231,11 +223,11 @@ def test_doctor_works_in_a_container(image: Image, tenant: Tenant) -> None:
 
 
 def test_image_with_the_extras_has_what_the_optional_settings_need(
-    tmp_path: Path, packages: Path, tenant: Tenant
+    tmp_path: Path, engine_packages: Path, tenant: Tenant
 ) -> None:
     if why := missing():
         pytest.skip(why)
-    image = build(house(tmp_path / "house"), tmp_path, packages, REQUIREMENTS="requirements-extras.txt")
+    image = build(house(tmp_path / "house"), tmp_path, engine_packages, REQUIREMENTS="requirements-extras.txt")
     with container(image, tenant, TRACING="true", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") as (process, url):
         assert get(f"{url}/api/private-scoped", tenant.token()).status_code == 200
         process.wait_for('"trace_id": "[0-9a-f]{32}"')
@@ -261,12 +253,12 @@ def test_wheel_has_one_name_and_what_a_house_calls(wheel: Path, tmp_path: Path) 
 
 
 @pytest.fixture(scope="module")
-def environment(wheel: Path, packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def environment(wheel: Path, engine_packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Python with nothing but the wheel, and what that asks for."""
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)  # noqa: S603
     offline = ("--isolated", "--python", str(environment), "install", "--quiet", "--no-index")
-    pip(*offline, "--find-links", str(packages), str(wheel))
+    pip(*offline, "--find-links", str(engine_packages), str(wheel))
     return environment / "bin" / "python"
 
 
