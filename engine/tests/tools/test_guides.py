@@ -28,6 +28,10 @@ SETTINGS = f"{HERE}::test_variables_that_a_page_shows_are_read"
 CLAIMS = [  # a page, how its blocks or commands begin (all of them: ""), and the test that carries them out
     ("tutorial.md", "", "tools/test_tutorial.py"),
     ("your-api.md", "", "tools/test_your_api.py"),
+    *((f"migration/{name}.md", "", "tools/test_migration.py") for name in ("auth0-quickstart", "connexion-2")),
+    *((f"migration/{name}.md", "", "tools/test_migration.py") for name in ("connexion-3", "fastapi")),
+    ("reference/python-api.md", "", "tools/test_site.py"),
+    ("start.md", "", "tools/test_site.py"),
     ("database.md", "", "tools/test_database.py"),
     ("database.md", "echo ", "tools/test_tutorial.py"),
     ("database.md", "make ", "tools/test_tutorial.py"),
@@ -218,7 +222,8 @@ def served(house: Path) -> Iterator[str]:
 def test_operation_of_the_readme_is_served(house: Path, served: str) -> None:
     name = "0b3b2b9e-6b0e-4a51-9c52-1f2a4d6f3c11"
     ask = f'curl 127.0.0.1:{served}/api/messages/{name} -H "Authorization: Bearer $(make -s token SUB=ada)"'
-    assert json.loads(run(["bash", "-c", ask], {"PORT": served}, house).stdout) == {"id": name, "for": "ada"}
+    answer = run(["bash", "-c", ask], {"PORT": served}, house)
+    assert json.loads(answer.stdout) == {"id": name, "for": "ada"}, answer.stderr
 
 
 def test_clients_are_called_and_made_as_the_page_says(house: Path, served: str, tmp_path: Path) -> None:
