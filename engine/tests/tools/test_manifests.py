@@ -124,7 +124,7 @@ def test_guide_names_settings_that_there_are_and_limits_as_they_are() -> None:
     named = set(re.findall(r"`([A-Z][A-Z\d]*_[A-Z_]+)[`=]", guide))
     assert {"TRUSTED_PROXIES", "MAX_REQUESTS", "SWAGGER_UI"} <= named
     assert unread(dict.fromkeys(named - OTHERS, "") | SETTINGS) == set()
-    limits = dict(re.findall(r"(?m)^\| `(\w+)` \| .*?: ([^,|]+?)(?:,| \|)", guide))
+    limits = dict(re.findall(r"(?m)^\| `([A-Z_]+)` \| .*?: ([^,|]+?)(?:,| \|)", guide))
     assert limits == {
         "MAX_BODY_BYTES": f"{Settings.max_body // 2**20} MiB",
         "MAX_REQUESTS": f"{Settings.max_requests}",
