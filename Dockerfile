@@ -1,5 +1,5 @@
-# The API in production. A digest pins the base for good: --build-arg BASE=python:3.11-slim-bookworm@sha256:…
-ARG BASE=python:3.11-slim-bookworm
+# The API in production. A digest pins the base for good: look it up, and write python:3.14-slim-trixie@sha256:… here.
+ARG BASE=python:3.14-slim-trixie
 
 FROM ${BASE} AS sources
 WORKDIR /app

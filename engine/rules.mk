@@ -13,7 +13,7 @@ SOURCES := $(or $(UNPACKED),engine/src)
 
 # What has to be installed, and stamps that say that it is: a stamp has the checksum of its requirements in its name.
 SUM = $(shell cat $(1) | cksum | cut -d " " -f 1)
-RUN := $(ENGINE)/requirements.txt requirements.txt
+RUN := $(ENGINE)/requirements-run.txt requirements.txt
 DEV := $(ENGINE)/requirements-dev.txt requirements.txt $(wildcard requirements-dev.txt)
 RUN_STAMP := $(VENV)/run-$(call SUM,$(RUN))
 DEV_STAMP := $(VENV)/dev-$(call SUM,$(DEV))
@@ -112,6 +112,7 @@ wheel: $(DEV_STAMP) ## Build the engine's wheel into dist/
 
 lock-engine: $(DEV_STAMP) ## Pin the newest releases that the engine's pyproject.toml allows
 	cd $(ENGINE) && $(CURDIR)/$(COMPILE) --upgrade pyproject.toml -o requirements.txt
+	cd $(ENGINE) && $(CURDIR)/$(COMPILE) --upgrade -c requirements.txt --extra run pyproject.toml -o requirements-run.txt
 	cd $(ENGINE) && $(CURDIR)/$(COMPILE) --upgrade -c requirements.txt \
 		--extra redis --extra tracing pyproject.toml -o requirements-extras.txt
 	cd $(ENGINE) && $(CURDIR)/$(COMPILE) --upgrade -c requirements-extras.txt \

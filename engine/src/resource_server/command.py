@@ -58,9 +58,12 @@ def run(factory: str, spec: Path | None) -> None:
     Without AUTH0_DOMAIN, a development issuer is started on the next port.
     """
     from resource_server.contract.spec import ContractError
-    from resource_server.developing.server import run
     from resource_server.serving.making import ApplicationError
 
+    try:
+        from resource_server.developing.server import run
+    except ImportError as error:
+        raise click.ClickException(f"{error}. `run` needs the extra 'run': `make run`") from error
     try:
         run(factory, _settings(development=True, spec=spec))
     except (ApplicationError, ContractError, SettingsError) as error:

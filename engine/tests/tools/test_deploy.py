@@ -1,5 +1,6 @@
 """The image and the wheel: what each has in it is all that the API needs, and serves as the checkout does."""
 
+import email
 import json
 import os
 import re
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.timeout(600)  # the first test installs all that the AP
 
 PROJECT = tomllib.loads((SAMPLE / "pyproject.toml").read_text())["project"]
 STEPS = instructions((SAMPLE / "Dockerfile").read_text())
+BASE_PYTHON = re.findall(r"python:([\d.]+)-", STEPS[0][1])[0]
 
 
 def pip(*arguments: str) -> None:
@@ -36,7 +38,7 @@ def pip(*arguments: str) -> None:
 
 def test_base_is_pinned_and_the_command_needs_no_shell_and_no_root() -> None:
     steps = dict(STEPS)  # the last of each
-    assert re.fullmatch(r"arg BASE=python:3\.\d+-slim-\w+", " ".join(STEPS[0]))
+    assert re.fullmatch(r"arg BASE=python:3\.\d+-slim-\w+(@sha256:[0-9a-f]{64})?", " ".join(STEPS[0]))
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", steps["user"])
     assert steps["cmd"] == '["python", "-m", "api", "serve", "--host", "0.0.0.0"]'
     assert "--no-deps --require-hashes --only-binary :all:" in (ENGINE / "image.sh").read_text()
@@ -110,6 +112,10 @@ def test_argument_is_known_to_its_stage_alone(tmp_path: Path) -> None:
 
 def test_image_has_what_production_needs_and_nothing_else(image: Image) -> None:
     (packages,) = (image.root / "opt" / "venv" / "lib").glob("python*/site-packages")
+    assert {"uvicorn", "uvloop"} <= {path.name for path in packages.iterdir()}
+    assert not {"watchfiles", "websockets"} & {
+        path.name for path in packages.iterdir()
+    }  # nothing that serves uses these
     rooms = {path.stem for path in (packages / "resource_server").iterdir() if not path.name.startswith("__")}
     assert {"tokens", "contract", "serving", "doctor", "settings", "command"} <= rooms
     assert not rooms & {"developing", "engine", "template", "testing"}
@@ -242,7 +248,8 @@ def test_wheel_has_one_name_and_what_a_house_calls(wheel: Path, tmp_path: Path) 
     assert contents(tmp_path / "wheel" / "resource_server" / "template") == contents(made)
     version = tomllib.loads((ENGINE / "pyproject.toml").read_text())["project"]["version"]
     assert {name.partition("/")[0] for name in names} == {"resource_server", f"resource_server-{version}.dist-info"}
-    called = ("rules.mk", "image.sh", "ci.sh", "requirements.txt", "requirements-dev.txt", "requirements-extras.txt")
+    called = ("rules.mk", "image.sh", "ci.sh", *(path.name for path in ENGINE.glob("requirements*.txt")))
+    assert len(called) == 7
     assert {f"resource_server/engine/{name}" for name in (*called, "CHANGELOG.md", "docs/your-api.md")} <= set(names)
     hidden = (".ci/run", ".dockerignore", ".gitignore", "openapi.yaml")
     assert {f"resource_server/template/{name}" for name in hidden} <= set(names)
@@ -250,6 +257,24 @@ def test_wheel_has_one_name_and_what_a_house_calls(wheel: Path, tmp_path: Path) 
     assert {f"resource_server/testing/linters/{name}" for name in linters} <= set(names)
     left = r"(^|/)(node_modules|__pycache__|dist|\.(env|venv|hypothesis|\w+_cache))(/|$)"
     assert [name for name in names if re.search(left, name)] == []
+
+
+def test_wheel_says_what_it_is(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+        assert "resource_server/py.typed" in archive.namelist()
+        assert f"{Path(name).parent}/licenses/LICENSE" in archive.namelist()
+    assert metadata["License-Expression"] == "MIT"
+    classifiers = metadata.get_all("Classifier", [])
+    assert {"Typing :: Typed", "Framework :: Flask"} <= set(classifiers)
+    versions = [
+        each.rpartition(" ")[2] for each in classifiers if each.startswith("Programming Language :: Python :: 3.")
+    ]
+    assert f">={versions[0]}" == metadata["Requires-Python"]
+    assert BASE_PYTHON in versions
+    needed = [each for each in metadata.get_all("Requires-Dist", []) if "extra ==" not in each]
+    assert [each for each in needed if "[standard]" in each or "watchfiles" in each] == []
 
 
 @pytest.fixture(scope="module")
@@ -285,6 +310,13 @@ def test_wheel_serves_a_folder_that_has_its_own_api_and_security(
         assert [response.status for response in expected] == [200, 401, 200, 200, 200]
         served = answers(f"http://127.0.0.1:{port}")
         assert list(map(comparable, served)) == list(map(comparable, expected))
+
+
+def test_wheel_says_that_run_needs_an_extra(environment: Path, tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE / "api", tmp_path / "api")
+    ended = run([str(environment), "-m", "api", "run"], {"PYTHONPATH": ""}, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "Error: No module named 'watchfiles'. `run` needs the extra 'run': `make run`\n"
 
 
 FLASK = """

@@ -4,6 +4,7 @@ import copy
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,10 @@ def test_kustomization_has_every_manifest_and_makes_what_they_refer_to() -> None
     (generated,) = KUSTOMIZATION["configMapGenerator"]
     assert CONTAINER["envFrom"] == [{"configMapRef": {"name": generated["name"]}}]
     assert generated["envs"] == ["settings.env"]
-    assert [image["name"] for image in KUSTOMIZATION["images"]] == [CONTAINER["image"]]
+    (image,) = KUSTOMIZATION["images"]
+    assert image["name"] == CONTAINER["image"]
+    assert "newTag" not in image  # which somebody may push another image to
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", image["digest"])
 
 
 def test_settings_are_ones_that_the_application_reads() -> None:
@@ -120,7 +124,7 @@ def test_guide_names_settings_that_there_are_and_limits_as_they_are() -> None:
     named = set(re.findall(r"`([A-Z][A-Z\d]*_[A-Z_]+)[`=]", guide))
     assert {"TRUSTED_PROXIES", "MAX_REQUESTS", "SWAGGER_UI"} <= named
     assert unread(dict.fromkeys(named - OTHERS, "") | SETTINGS) == set()
-    limits = dict(re.findall(r"(?m)^\| `(\w+)` \| .*?: ([^,|]+?)(?:,| \|)", guide))
+    limits = dict(re.findall(r"(?m)^\| `([A-Z_]+)` \| .*?: ([^,|]+?)(?:,| \|)", guide))
     assert limits == {
         "MAX_BODY_BYTES": f"{Settings.max_body // 2**20} MiB",
         "MAX_REQUESTS": f"{Settings.max_requests}",
@@ -132,6 +136,31 @@ def test_guide_names_settings_that_there_are_and_limits_as_they_are() -> None:
 def test_probes_ask_the_process_and_its_keys() -> None:
     for name, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
         assert CONTAINER[name]["httpGet"] == {"path": path, "port": "http"}
+    # The setting that the server reads is the port's number, whatever settings.env says.
+    assert CONTAINER["env"] == [{"name": "PORT", "value": str(CONTAINER["ports"][0]["containerPort"])}]
+    assert "PORT" not in SERVICE["environment"]
+    assert "os.environ['PORT']" in IMAGE["healthcheck"]
+
+
+def test_pod_calls_names_and_public_addresses_alone() -> None:
+    names, issuer = MANIFESTS["NetworkPolicy"]["spec"]["egress"]
+    assert {port["port"] for port in names["ports"]} == {53}
+    assert [to["ipBlock"]["cidr"] for to in names["to"] if "podSelector" not in to] == ["169.254.20.10/32"]
+    assert issuer["ports"] == [{"port": 443, "protocol": "TCP"}]
+    blocks = [(ip_network(to["ipBlock"]["cidr"]), to["ipBlock"]["except"]) for to in issuer["to"]]
+    for address in (
+        "10.1.2.3",
+        "100.64.0.1",
+        "127.0.0.1",
+        "169.254.169.254",
+        "172.31.0.1",
+        "192.168.0.1",
+        "fd00:ec2::254",
+    ):
+        assert not any(
+            ip_address(address) in block and not any(ip_address(address) in ip_network(out) for out in left_out)
+            for block, left_out in blocks
+        )
 
 
 def test_pod_may_do_nothing_that_it_need_not() -> None:
@@ -143,7 +172,8 @@ def test_pod_may_do_nothing_that_it_need_not() -> None:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert set(CONTAINER["resources"]["requests"]) == set(CONTAINER["resources"]["limits"]) == {"cpu", "memory"}
+    resources = {"cpu", "memory", "ephemeral-storage"}
+    assert set(CONTAINER["resources"]["requests"]) == set(CONTAINER["resources"]["limits"]) == resources
     assert IMAGE["user"] == f"{POD['securityContext']['runAsUser']}:{POD['securityContext']['runAsGroup']}"
 
 

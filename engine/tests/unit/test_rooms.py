@@ -1,8 +1,10 @@
 """The engine's rooms: which may import which, and what the engine offers to a house."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,6 +118,23 @@ def test_no_private_name_of_a_dependency_is_used() -> None:
     }
     assert used - {"making.py: os._exit", "authorization.py: resource.protection._replace"} == set()  # both are public
     assert inherited == set()
+
+
+@pytest.mark.parametrize("package", ["connexion", "httpx"])
+def test_names_of_a_dependency_that_are_used_are_those_of_the_guide(package: str) -> None:
+    used = set[str]()
+    for _, path in modules():
+        names = {*imported(path), *names_of(path)}
+        used |= {name for name in names if name.startswith(f"{package}.")}
+    rows = re.findall(r"(?m)^\| (`.*?) \|", (DOCS / "dependencies.md").read_text())
+    assert used == set(re.findall(rf"`({package}\.[\w.]+)`", "\n".join(rows)))
+
+
+def test_guide_has_each_dependency() -> None:
+    project = tomllib.loads((ENGINE / "pyproject.toml").read_text())["project"]
+    needed = [re.match(r"[\w-]+", requirement)[0] for requirement in project["dependencies"]]  # type: ignore[index]
+    table = (DOCS / "dependencies.md").read_text().partition("\n\nuvicorn's extra")[0]
+    assert re.findall(r"(?m)^\| `([\w-]+)` \|", table) == needed
 
 
 def _is_private(name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import flask
 from connexion.frameworks.flask import FlaskJSONProvider, IntegerConverter, NumberConverter
+from flask.ctx import AppContext
 from flask.signals import request_started
 from starlette.types import Scope
 from werkzeug.exceptions import HTTPException
@@ -70,7 +71,7 @@ class Flask(flask.Flask):
         response.headers.extend((name.decode("latin-1"), value.decode("latin-1")) for name, value in answered.fields)
         return response
 
-    def log_exception(self, *arguments: Any) -> None:
+    def log_exception(self, ctx: AppContext, *_: Any) -> None:  # type: ignore[override]  # as Flask 3.2 calls it
         """Nothing: problem documents are logged as they are made."""
 
 
