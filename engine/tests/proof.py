@@ -47,6 +47,7 @@ STEPS: dict[str, tuple[Command, Command | None]] = {
     "a survey of a contract": (survey(10_000), survey(50)),
     "public contracts": (public(1), public(40)),
     "clients of public contracts": (clients(1), None),
+    "other Pythons": ((str(TESTS / "pythons.sh"), "3.13", "3.14"), None),
 }
 """What is run of each part, and of its sample, where it has one."""
 

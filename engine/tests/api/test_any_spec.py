@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,21 @@ def test_unauthorized_path_never_reaches_a_handler_under_any_base_path(
         patch.syspath_prepend(str(SHOP))
         app = create_app(Settings(issuers=(tenant.url,), audience=AUDIENCE), specification=tmp_path / "openapi.yaml")
         assert app.test_client().get(base + path).status_code == 404
+
+
+def test_annotations_may_name_what_only_type_checkers_import(tenant: Tenant, tmp_path: Path) -> None:
+    """Python 3.14 takes them without quotes (PEP 649), those before it with an import from `__future__`."""
+    source = (SHOP / "shop.py").read_text().replace("limit: int", "limit: Missing[int]")
+    source = source.replace("token: str", "token: Missing.Token")
+    if sys.version_info < (3, 14):
+        source = f"from __future__ import annotations\n{source}"
+    (tmp_path / "annotated_shop.py").write_text(source)
+    contract = (SHOP / "openapi.yaml").read_text().replace("shop.", "annotated_shop.")
+    (tmp_path / "openapi.yaml").write_text(contract)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        app = create_app(Settings(issuers=(tenant.url,), audience=AUDIENCE), specification=tmp_path / "openapi.yaml")
+        assert get(app.test_client(), tenant, "/v1/items", scope="read:items").status_code == 200
 
 
 def test_problems_of_handlers_keep_their_own_members(shop: httpx.Client, tenant: Tenant) -> None:

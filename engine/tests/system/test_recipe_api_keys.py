@@ -5,6 +5,7 @@ import re
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -158,7 +159,7 @@ def test_key_ends(client: httpx.Client, keys: Keys) -> None:
 def test_database_has_no_key(house: Path, key: str) -> None:
     secret = key.split("_", 2)[2]
     assert secret.encode() not in (house / "keys.sqlite3").read_bytes()
-    with sqlite3.connect(house / "keys.sqlite3") as database:
+    with closing(sqlite3.connect(house / "keys.sqlite3")) as database:
         assert database.execute("SELECT count(*) FROM keys").fetchone() != (0,)
 
 

@@ -1,5 +1,6 @@
 """The memory of used proofs, in a file and in Redis: none is used twice, whatever fails."""
 
+import gc
 import multiprocessing
 import os
 import sqlite3
@@ -138,6 +139,14 @@ def count(file: Path) -> int:
     (found,) = connection.execute("SELECT count(*) FROM proofs").fetchone()
     connection.close()
     return int(found)
+
+
+def test_memory_that_is_dropped_closes_its_file_without_a_warning(file: Path) -> None:
+    """Warnings are errors here, and Python 3.13 and later warn of a connection that is left open."""
+    memory = SQLiteReplayCache(file)
+    assert memory.use(b"1", until())
+    del memory
+    gc.collect()
 
 
 def test_flood_forgets_nothing(file: Path) -> None:

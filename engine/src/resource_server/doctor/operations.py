@@ -7,10 +7,11 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from connexion.utils import get_function_from_name, inspect_function_arguments
+from connexion.utils import get_function_from_name
 
 from resource_server.contract.spec import Contract, base_path, claim_rules, operations, scheme_kind
 from resource_server.doctor.findings import Finding, Verdict, failed, not_checked, passed, printable, shown
+from resource_server.serving.signatures import argument_names
 from resource_server.settings import Settings
 from resource_server.tokens import VALIDATOR, AccessDenied, AccessToken, Auth0JWTBearerTokenValidator, require_scopes
 from resource_server.tokens.claims import claim_at, granted_scopes
@@ -102,7 +103,7 @@ def _validates(function: str, token: AccessToken, scopes: list[str]) -> bool:
     offered = {"request": SimpleNamespace(scope={VALIDATOR: validator}), "required_scopes": scopes}
     try:
         called = get_function_from_name(function)
-        names, takes_all = inspect_function_arguments(called)
+        names, takes_all = argument_names(called)
         answer = called("", **{name: value for name, value in offered.items() if takes_all or name in names})
         if inspect.isawaitable(answer):
             asyncio.run(_awaited(answer))

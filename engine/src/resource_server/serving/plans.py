@@ -7,7 +7,6 @@ from typing import Any
 from connexion.decorators.parameter import pythonic, sanitized, unwrap_decorators
 from connexion.middleware.context import ContextOperation
 from connexion.operations import AbstractOperation
-from connexion.utils import inspect_function_arguments
 
 from resource_server.contract.compiled import Compiled, Declared
 from resource_server.contract.spec import VARIABLE
@@ -17,6 +16,7 @@ from resource_server.serving.authorization import Authorization
 from resource_server.serving.exchange import CURRENT, EXCHANGE, Exchange
 from resource_server.serving.parameters import ABSENT, MULTIPART, Parameter
 from resource_server.serving.responses import Answers
+from resource_server.serving.signatures import argument_names, signature
 from resource_server.serving.validation import RequestValidation, is_file
 
 _FROM_TOKENS = ("user", "token_info")
@@ -55,7 +55,7 @@ class Plan:
         self.is_coroutine = inspect.iscoroutinefunction(self.handler)
         self.answers = Answers(declared.responses, operation)
         named = bool(options.get("pythonic_params"))
-        self._names, self._takes_all = inspect_function_arguments(unwrap_decorators(self.handler))
+        self._names, self._takes_all = argument_names(unwrap_decorators(self.handler))
         self._parameters = [
             Parameter(each, compiled.schemas, compiled.types, pythonic_params=named) for each in declared.parameters
         ]
@@ -220,7 +220,7 @@ def _with_default(function: Callable[..., Any]) -> set[str]:
 
 def _signature(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     try:
-        return inspect.signature(function).parameters
+        return signature(function).parameters
     except (TypeError, ValueError):
         return {}
 

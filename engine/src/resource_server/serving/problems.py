@@ -18,6 +18,7 @@ from werkzeug.http import HTTP_STATUS_CODES as STATUS_PHRASES
 from resource_server.serving.exchange import Answer, Exchange
 from resource_server.serving.failures import own_traceback, places
 from resource_server.serving.logs import of_request
+from resource_server.serving.signatures import signature
 from resource_server.serving.threads import Exit
 from resource_server.tokens.errors import (
     InsufficientAuthentication,
@@ -69,7 +70,7 @@ class Errors:
             TypeError: It can't be called with a request and an error.
         """
         try:
-            inspect.signature(handler).bind(None, None)
+            signature(handler).bind(None, None)
         except TypeError as error:
             raise TypeError(f"{_name(handler)} is no error handler. {_KIND}") from error
         except ValueError:  # it doesn't say how it is called

@@ -14,13 +14,14 @@ from typing import Any
 from connexion.exceptions import OAuthProblem, OAuthResponseProblem
 from connexion.lifecycle import ConnexionRequest
 from connexion.security import NO_VALUE, AbstractSecurityHandler, SecurityHandlerFactory
-from connexion.utils import get_function_from_name, inspect_function_arguments
+from connexion.utils import get_function_from_name
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from resource_server.serving.exchange import note
+from resource_server.serving.signatures import argument_names
 from resource_server.tokens import CREDENTIALS, AccessToken, Credentials, require_scopes
 from resource_server.tokens.claims import granted_scopes
 from resource_server.tokens.errors import InvalidToken, Refusal, SecurityError
@@ -148,8 +149,8 @@ def _token_function(scheme: Mapping[str, Any]) -> str | None:
 
 def takes(function: Callable[..., Any], name: str) -> bool:
     """Whether a function takes an argument of that name."""
-    arguments, takes_all = inspect_function_arguments(function)
-    return takes_all or name in arguments
+    names, takes_all = argument_names(function)
+    return takes_all or name in names
 
 
 def _is_coroutine_function(function: Callable[..., Any]) -> bool:
