@@ -59,7 +59,7 @@ PARTS: Mapping[str, Part] = {
     "soak": Part(
         "Half an hour of rotations, an outage, a killed worker and a rolling restart",
         "Keys rotate every minute. Clients send again what a closed connection has not answered.",
-        "python -m benchmarks.soak --minutes 30",
+        "python -m benchmarks.soak --minutes 30 --share 0.4",
     ),
     "nginx": Part(
         "The same behind nginx",
