@@ -9,9 +9,8 @@ ENGINE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ENGINE / "src"))  # the reference of Python's names is read from there
 
 NAVIGATION = {
-    "Start": ["start"],
+    "Start": ["start", "tutorial"],
     "Your API": ["your-api", "database", "testing", "contract-tests", "clients/README", "recipes/*"],
-    "Tutorial": ["tutorial"],
     "Production": ["auth0", "deploy", "performance", "upgrading", "proof"],
     "Reference": ["settings", "reference/*", "troubleshooting", "promises", "changelog"],
     "Explanations": ["outcomes", "design", "tokens", "dependencies", "comparison"],
