@@ -20,7 +20,7 @@ RUN sh engine/image.sh sources
 FROM ${BASE}
 LABEL org.opencontainers.image.title="auth0-openapi-flask" \
     org.opencontainers.image.description="An OpenAPI-first Flask API, protected by Auth0 access tokens" \
-    org.opencontainers.image.version="0.2.0" \
+    org.opencontainers.image.version="1.0.0" \
     org.opencontainers.image.licenses="MIT"
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

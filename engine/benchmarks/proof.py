@@ -39,12 +39,12 @@ PARTS: Mapping[str, Part] = {
         "Each with its default settings; the peers write no log, and this API is there with its log and without. The "
         "server has one CPU, the load another. Also the time from the start to the first answer, and memory after the "
         "loads. *limit* looks at no token: it is what a framework could do at most.",
-        "python -m benchmarks.throughput",
+        "python -m benchmarks.throughput --rounds 2",
     ),
     "two-workers": Part(
         "Beside its peers, two workers",
         "The load shares the two CPUs with the server.",
-        "python -m benchmarks.throughput --workers 2 --rounds 2",
+        "python -m benchmarks.throughput --workers 2 --rounds 1",
     ),
     "bound-tokens": Part(
         "Bound tokens and their proofs",
@@ -130,7 +130,9 @@ Of {commit}, {date}; load average before: {load_average}; exit code {exit_code}.
 def page(figures: Mapping[str, Any]) -> str:
     """The page, in Markdown."""
     known = {name: part for name, part in PARTS.items() if name in figures}
-    return _HEAD + "".join(_SECTION.format(**part._asdict(), **figures[name]) for name, part in known.items())
+    sections = "".join(_SECTION.format(**part._asdict(), **figures[name]) for name, part in known.items())
+    others = [f"`{part.command}`" for name, part in PARTS.items() if name not in figures]
+    return _HEAD + sections + (f"\n## Not run yet\n\n{', '.join(others)}\n" if others else "")
 
 
 @click.command()

@@ -121,6 +121,7 @@ def test_tests_of_the_table_are_there_and_read_their_pages() -> None:
 def test_ci_runs_what_contributors_are_told_to() -> None:
     steps = (SAMPLE / ".ci" / "run").read_text()
     told = {command.split(" #")[0].strip().removeprefix("make ") for command in units(PAGES["/CONTRIBUTING.md"])}
+    told = {each for each in told if "checkov" not in each}  # by hand, as the page says
     assert {each for each in told - {".ci/run"} if not re.search(rf"(?m)^make .*\b{each}\b", steps)} == set()
 
 
