@@ -32,6 +32,7 @@ CLAIMS = [  # a page, how its blocks or commands begin (all of them: ""), and th
     *((f"migration/{name}.md", "", "tools/test_migration.py") for name in ("connexion-3", "fastapi")),
     ("reference/python-api.md", "", "tools/test_site.py"),
     ("start.md", "", "tools/test_site.py"),
+    ("proof.md", "", "unit/test_figures.py"),
     ("database.md", "", "tools/test_database.py"),
     ("database.md", "echo ", "tools/test_tutorial.py"),
     ("database.md", "make ", "tools/test_tutorial.py"),

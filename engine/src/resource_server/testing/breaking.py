@@ -110,6 +110,8 @@ def main(specification: Path, released: Path) -> int:
     """Record a contract as released; returns the exit code."""
     refusal = (released.exists() and missing_linters()) or record(read_contract(specification), released)
     sys.stdout.write(f"{refusal or f'Recorded as released: {released}'}\n")
+    if not refusal and (missing := missing_linters()):
+        sys.stderr.write(f"The test that compares the contract with it is skipped until then: {missing}\n")
     return bool(refusal)
 
 
