@@ -17,19 +17,8 @@ def main() -> int:
         data = f"--data-file={Path(folder) / 'coverage'}"
         sources = ",".join(str(ENGINE / "src" / "resource_server" / room) for room in _ROOMS)
         coverage = [sys.executable, "-m", "coverage"]
-        run = [
-            *coverage,
-            "run",
-            data,
-            "--branch",
-            f"--source={sources}",
-            "-m",
-            "pytest",
-            "-q",
-            "--timeout",
-            "0",
-            *_TESTS,
-        ]
+        tests = ["-m", "pytest", "-q", "--timeout", "0", *_TESTS]
+        run = [*coverage, "run", data, "--branch", f"--source={sources}", *tests]
         ended = subprocess.run(run, cwd=ENGINE, stdout=sys.stderr, check=False)  # noqa: S603
         report = [*coverage, "report", data, "--skip-covered", "--show-missing"]
         subprocess.run(report, cwd=ENGINE, check=True)  # noqa: S603

@@ -49,7 +49,7 @@ def main(module: str | None = None) -> int:
         folder = Path(name)
         prepare(folder, module)
         subprocess.run([*MUTMUT, "run"], cwd=folder, check=True)  # noqa: S603
-        found, number = dict(survivors(folder)), len(output(folder, "results", "--all", "true").split("\n")) - 1
+        found, number = dict(survivors(folder)), len(output(folder, "results", "--all", "true").splitlines())
     reasons = {mutant for group in yaml.safe_load(REASONS.read_text()) for mutant in group["mutants"]}
     unexplained = {name: change for name, change in found.items() if change not in reasons}
     for name, change in unexplained.items():

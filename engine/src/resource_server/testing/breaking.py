@@ -111,7 +111,7 @@ def main(specification: Path, released: Path) -> int:
     refusal = (released.exists() and missing_linters()) or record(read_contract(specification), released)
     sys.stdout.write(f"{refusal or f'Recorded as released: {released}'}\n")
     if not refusal and (missing := missing_linters()):
-        sys.stderr.write(f"The test that compares the contract with it is skipped until then: {missing}\n")
+        sys.stderr.write(f"The test that compares the contract with this record is skipped: {missing}\n")
     return bool(refusal)
 
 
